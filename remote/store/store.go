@@ -1,0 +1,73 @@
+// Package store is what a server keeps and knows nothing of: documents with a
+// revision, a queue of work, and blobs of ciphertext named by their hash.
+//
+// Three small interfaces, one conformance suite, several engines below this
+// package. A document is durable when Put returns nil: an engine that
+// acknowledges before the bytes are on disk is not an engine.
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+
+	"cipherdeck/crypto/id"
+)
+
+// Rev is the revision of one document; 0 means that it does not exist.
+type Rev uint64
+
+// Doc is one stored document.
+type Doc struct {
+	Key  string // segments of [A-Za-z0-9_-] joined by "/"
+	Rev  Rev
+	Body []byte
+}
+
+// The errors of every engine. ErrUnknown means that the outcome of a write is
+// not known: read again before you retry.
+var (
+	ErrConflict    = errors.New("document changed meanwhile")
+	ErrNotFound    = errors.New("not found")
+	ErrUnavailable = errors.New("store unavailable")
+	ErrUnknown     = errors.New("outcome of the write is not known")
+	ErrCorrupt     = errors.New("stored bytes are damaged")
+	ErrLease       = errors.New("lease is not held any more")
+)
+
+// Docs is compare-and-swap documents.
+type Docs interface {
+	Get(ctx context.Context, key string) (Doc, error)                        // linearizable; ErrNotFound
+	Put(ctx context.Context, key string, body []byte, prev Rev) (Rev, error) // ErrConflict; durable on nil
+	Delete(ctx context.Context, key string, prev Rev) error
+	List(ctx context.Context, prefix string) iter.Seq2[Doc, error]
+	Watch(ctx context.Context, prefix string) iter.Seq2[Doc, error] // what is there, then changes, until ctx ends
+}
+
+// Lease is the right to work on one job until a time.
+type Lease struct {
+	Job     string
+	Token   string // opaque; shows that the caller holds the lease
+	Until   time.Time
+	Attempt int // 1 for the first
+}
+
+// Queue hands out work; a lease that is not extended goes to another worker.
+type Queue interface {
+	Enqueue(ctx context.Context, class, job string) error                       // idempotent by job
+	Lease(ctx context.Context, class string, wait time.Duration) (Lease, error) // ErrNotFound when none came
+	Extend(ctx context.Context, l Lease) (Lease, error)
+	Done(ctx context.Context, l Lease) error
+	Retry(ctx context.Context, l Lease, why string) error
+}
+
+// Blobs keeps bytes under their SHA-256. Put verifies while it writes and is
+// idempotent; Get of a damaged blob fails with ErrCorrupt by its last byte.
+type Blobs interface {
+	Has(ctx context.Context, ids []id.ID) ([]bool, error)
+	Put(ctx context.Context, i id.ID, size int64, r io.Reader) error
+	Get(ctx context.Context, i id.ID) (io.ReadCloser, int64, error)
+	Delete(ctx context.Context, i id.ID) error
+}
