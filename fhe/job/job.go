@@ -42,7 +42,7 @@ type JobDoc struct {
 	Model        id.ID    `cbor:"4,keyasint"` // encoded model
 	Keys         id.ID    `cbor:"5,keyasint"` // evaluation keys; zero when the plan needs none
 	Inputs       id.ID    `cbor:"6,keyasint"` // a BatchSet
-	Grant        id.ID    `cbor:"7,keyasint"` // the chain link that authorises the node
+	Grant        id.ID    `cbor:"7,keyasint"` // id of the grant that authorises the node
 	MinIsolation uint8    `cbor:"8,keyasint"`
 	NotAfter     int64    `cbor:"9,keyasint"`  // Unix seconds
 	Nonce        [16]byte `cbor:"10,keyasint"` // makes every job's id its own
