@@ -1,0 +1,18 @@
+// Package seal reads and writes cipherdeck containers, and wraps keys.
+//
+// A container is a header and a payload. The header carries a random file key
+// once per recipient (a stanza each), encrypted facts about the file, and an
+// HMAC over itself; the payload is one Cobblestone-256 message. The bytes are
+// described in docs/formats/container.md.
+//
+// The default stanza is hybrid: the file key is lost only if RSA-OAEP and
+// X-Wing are both broken. Adding or removing a recipient is a new header; the
+// payload is not touched, because it does not depend on the stanzas.
+//
+// WrapKey and UnwrapKey use the hybrid stanza by itself, to hand a key to one
+// identity (project epochs, vault).
+//
+// A container does not say who made it: whoever has the public keys can make
+// one. Not built yet: directories (they are refused), padding of sizes, and
+// rewriting the header of an existing container.
+package seal

@@ -1,0 +1,5 @@
+package seal
+
+import "context"
+
+func bgCtx() context.Context { return context.Background() }
