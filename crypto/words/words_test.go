@@ -137,3 +137,16 @@ func BenchmarkFingerprint(b *testing.B) {
 		Fingerprint(in)
 	}
 }
+
+// A fingerprint hardly ever needs the second block, so it is tested by itself.
+func TestStreamCounts(t *testing.T) {
+	got := make([]byte, 64)
+	if _, err := io.ReadFull(&stream{seed: [32]byte{7}}, got); err != nil {
+		t.Fatal(err)
+	}
+	seed := [32]byte{7}
+	first, second := sha256.Sum256(append(seed[:], 0, 0, 0, 0)), sha256.Sum256(append(seed[:], 0, 0, 0, 1))
+	if want := append(first[:], second[:]...); !bytes.Equal(got, want) {
+		t.Errorf("stream is %x, want %x", got, want)
+	}
+}
