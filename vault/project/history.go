@@ -1,0 +1,88 @@
+package project
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/id"
+)
+
+// history fetches the chain of pid, newest link first, and verifies it from
+// the genesis. It fails with ErrRollback or ErrFork when seen is not part of it.
+func history(ctx context.Context, srv Server, pid id.ID, seen Seen) (*chain.State, uint64, error) {
+	head, rev, err := srv.Head(ctx, HeadKey)
+	if err != nil {
+		return nil, 0, err
+	}
+	links, err := walkBack(ctx, srv, head, pid)
+	if err != nil {
+		return nil, 0, err
+	}
+	if uint64(len(links)) <= seen.Seq {
+		return nil, 0, fmt.Errorf("%w: link %d, seen here up to link %d", ErrRollback, len(links)-1, seen.Seq)
+	}
+	st, err := chain.Begin(links[len(links)-1])
+	if err != nil {
+		return nil, 0, err
+	}
+	for i := len(links) - 1; ; i-- {
+		if st.Seq == seen.Seq && !seen.Head.IsZero() && st.Head != seen.Head {
+			return nil, 0, fmt.Errorf("%w: link %d is %s, seen here %s by %s", ErrFork, st.Seq, st.Head.Short(), seen.Head.Short(), st.Last.Author.Short())
+		}
+		if i == 0 {
+			return st, rev, nil
+		}
+		if st, err = st.Next(links[i-1]); err != nil {
+			return nil, 0, err
+		}
+	}
+}
+
+// walkBack collects links from head to the genesis, whose id must be pid. Only
+// hashes are checked here.
+func walkBack(ctx context.Context, srv Server, head []byte, pid id.ID) ([][]byte, error) {
+	links := [][]byte{head}
+	for raw := head; ; {
+		prev, seq, err := chain.PrevOf(raw)
+		if err != nil {
+			return nil, err
+		}
+		if prev.IsZero() {
+			if got := id.Of(raw); got != pid {
+				return nil, fmt.Errorf("%w: genesis is %s, want %s", ErrFork, got.Short(), pid.Short())
+			}
+			return links, nil
+		}
+		if len(links) > maxLinks {
+			return nil, fmt.Errorf("%w: chain is longer than %d links", ErrDamaged, maxLinks)
+		}
+		if raw, err = getBytes(ctx, srv, prev, chain.MaxLink); err != nil {
+			return nil, fmt.Errorf("link %d: %w", seq-1, err)
+		}
+		links = append(links, raw)
+	}
+}
+
+// getBytes fetches a blob of at most max bytes and checks it against its name.
+func getBytes(ctx context.Context, srv Server, i id.ID, max int64) ([]byte, error) {
+	r, err := srv.GetBlob(ctx, i, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, max+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > max || id.Of(b) != i {
+		return nil, fmt.Errorf("%w: blob %s does not match its name", ErrDamaged, i.Short())
+	}
+	return b, nil
+}
+
+func (p *Project) putBytes(ctx context.Context, b []byte) error {
+	return p.srv.PutBlob(ctx, id.Of(b), int64(len(b)), bytes.NewReader(b))
+}

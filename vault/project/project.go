@@ -1,0 +1,203 @@
+// Package project is a set of items that some people share and the server
+// cannot read.
+//
+// Two things make a project. The chain of signed links (package chain) says
+// who is a member, with which role, and which epoch of the project key is in
+// force. The index, encrypted under that key, lists the items: datasets,
+// models, tasks, artifacts and runs. Every item has a random key of its own,
+// sealed under an epoch key; its bytes are stored as pieces of ciphertext
+// named by their hash.
+//
+//	identity ─unwraps→ epoch key ─opens→ index ─gives→ item key ─opens→ pieces
+//
+// The server is asked for bytes and believed nothing: Open verifies the whole
+// chain from the pinned genesis, demands that the head last seen here is an
+// ancestor of the head it is shown, and checks every blob against its name.
+//
+// Removing somebody makes a new epoch in the same link. What he could read
+// before he can still read, if he kept it; Report says so with figures.
+package project
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/id"
+	"cipherdeck/vault/account"
+)
+
+// HeadKey is the document that holds the newest signed link of a project.
+const HeadKey = "head"
+
+// maxLinks bounds the walk from a head back to the genesis.
+const maxLinks = 1 << 20
+
+// Server is a project's place on a server, as the project needs it.
+//
+// Head and CAS are the compare-and-swap document of the chain: its body is the
+// newest signed link. PutBlob is idempotent; GetBlob gives n bytes from off,
+// or all of them when n is negative.
+type Server interface {
+	Head(ctx context.Context, key string) (body []byte, rev uint64, err error)
+	CAS(ctx context.Context, key string, body []byte, prev uint64) (rev uint64, err error) // ErrConflict
+	Have(ctx context.Context, ids []id.ID) ([]bool, error)
+	PutBlob(ctx context.Context, i id.ID, n int64, r io.Reader) error
+	GetBlob(ctx context.Context, i id.ID, off, n int64) (io.ReadCloser, error)
+}
+
+// The errors of this package.
+var (
+	ErrConflict  = errors.New("the project changed meanwhile")
+	ErrRollback  = errors.New("the server shows an older project than was seen here before")
+	ErrFork      = errors.New("the server shows a project that does not continue the one seen here before")
+	ErrNotMember = errors.New("you are not a member of this project")
+	ErrNoKey     = errors.New("no key for this epoch: it was made after you were removed, or never given to you")
+	ErrDamaged   = errors.New("stored project data is damaged or was exchanged")
+	ErrNotFound  = errors.New("no such item")
+	ErrExists    = errors.New("an item of this name exists")
+)
+
+// Seen is the last head that was verified here. It lives in the vault.
+type Seen struct {
+	Seq  uint64
+	Head id.ID
+}
+
+// Project is an opened project. It is not safe for concurrent use.
+type Project struct {
+	srv   Server
+	me    *account.Me
+	now   func() time.Time
+	state *chain.State
+	rev   uint64
+	keys  ring
+	index index
+}
+
+// Create starts a project called name. create stores the genesis link and
+// returns the project's place on the server.
+func Create(ctx context.Context, create func(context.Context, []byte) (Server, error), me *account.Me, name string, now func() time.Time) (*Project, error) {
+	if err := chain.CheckName(name); err != nil {
+		return nil, err
+	}
+	body, key, wraps, err := genesis(me)
+	if err != nil {
+		return nil, err
+	}
+	raw, st, err := chain.Start(body, me.Account, me.Device, now())
+	if err != nil {
+		return nil, err
+	}
+	srv, err := create(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	p := &Project{srv: srv, me: me, now: now, state: st, keys: ring{1: key}, index: index{V: 1, Name: name}}
+	if err := p.putBytes(ctx, wraps); err != nil {
+		return nil, err
+	}
+	if err := p.putBytes(ctx, raw); err != nil {
+		return nil, err
+	}
+	if _, p.rev, err = srv.Head(ctx, HeadKey); err != nil {
+		return nil, err
+	}
+	return p, p.Edit(ctx, func(*index) error { return nil })
+}
+
+// Open fetches project pid, verifies its chain from the genesis and opens its
+// index with me's keys. seen is the zero Seen when the project is new here.
+func Open(ctx context.Context, srv Server, me *account.Me, pid id.ID, seen Seen, now func() time.Time) (*Project, error) {
+	p := &Project{srv: srv, me: me, now: now}
+	return p, p.load(ctx, pid, seen)
+}
+
+// ID is the id of the genesis link.
+func (p *Project) ID() id.ID { return p.state.Project }
+
+// Name is the project's name, which only members can read.
+func (p *Project) Name() string { return p.index.Name }
+
+// Seen is the head that this Project has verified.
+func (p *Project) Seen() Seen { return Seen{Seq: p.state.Seq, Head: p.state.Head} }
+
+// State is the verified state of the chain.
+func (p *Project) State() *chain.State { return p.state }
+
+// Server is the project's place on the server.
+func (p *Project) Server() Server { return p.srv }
+
+// Items lists the items, in the order in which they were added.
+func (p *Project) Items() []Item { return slices.Clone(p.index.Items) }
+
+// Item finds an item by name. The error wraps ErrNotFound.
+func (p *Project) Item(name string) (Item, error) {
+	i := slices.IndexFunc(p.index.Items, func(it Item) bool { return it.Name == name })
+	if i < 0 {
+		return Item{}, fmt.Errorf("%w: %q", ErrNotFound, name)
+	}
+	return p.index.Items[i], nil
+}
+
+// Refresh reads what others did since.
+func (p *Project) Refresh(ctx context.Context) error {
+	return p.load(ctx, p.state.Project, p.Seen())
+}
+
+func (p *Project) load(ctx context.Context, pid id.ID, seen Seen) error {
+	st, rev, err := history(ctx, p.srv, pid, seen)
+	if err != nil {
+		return err
+	}
+	m, ok := st.Members[p.me.Account.UID]
+	if !ok {
+		return ErrNotMember
+	}
+	p.state, p.rev = st, rev
+	if m.Role == chain.Auditor {
+		p.keys, p.index = nil, index{}
+		return nil
+	}
+	if p.keys, err = unwrapAll(ctx, p.srv, p.me, st); err != nil {
+		return err
+	}
+	return p.loadIndex(ctx)
+}
+
+// extend signs a link, stores it and makes it the head.
+func (p *Project) extend(ctx context.Context, kind string, body any) error {
+	raw, next, err := p.state.Extend(kind, body, p.me.Account.UID, p.me.Device, p.now())
+	if err != nil {
+		return err
+	}
+	if err := p.putBytes(ctx, raw); err != nil {
+		return err
+	}
+	rev, err := p.srv.CAS(ctx, HeadKey, raw, p.rev)
+	if err != nil {
+		return err
+	}
+	p.state, p.rev = next, rev
+	return nil
+}
+
+// retry runs step, and again on the refreshed project when somebody else was
+// faster. step must do all its work anew each time.
+func (p *Project) retry(ctx context.Context, step func() error) error {
+	const attempts = 10
+	var err error
+	for range attempts {
+		if err = step(); !errors.Is(err, ErrConflict) {
+			return err
+		}
+		if err := p.Refresh(ctx); err != nil {
+			return err
+		}
+	}
+	return err
+}
