@@ -1,0 +1,55 @@
+# Needs Go 1.26, make and git; no C compiler.
+#   make              build bin/cipherdeck
+#   make demo         build, then run the demonstration; ARGS="…" goes to it
+#   make test         every check; installs Debian packages if it may (.ci/deps)
+#   make fuzz         each fuzz target for FUZZTIME seconds
+#   make bench        benchmarks; BENCH= and PKGS= narrow them
+#   make reproducible build twice in different places and compare
+#   make install      to $(DESTDIR)$(PREFIX); make uninstall takes it away
+#   make clean        remove what was built
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+ARGS     ?=
+FUZZTIME ?= 60
+BENCH    ?= .
+PKGS     ?= ./...
+GO       ?= go
+
+# Also keeps the race detector and cgo resolvers out: every build is the same.
+export CGO_ENABLED = 0
+
+.PHONY: build demo test fuzz bench reproducible install uninstall clean
+
+build:
+	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck .
+
+demo: build
+	bin/cipherdeck demo $(ARGS)
+
+test:
+	.ci/deps
+	.ci/test
+
+fuzz:
+	.ci/fuzz $(FUZZTIME)
+
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
+
+reproducible:
+	.ci/reproducible
+
+# Installs what was built, so that `sudo make install` compiles nothing as root.
+install:
+	@test -x bin/cipherdeck || { echo "bin/cipherdeck is missing: run make first" >&2; exit 1; }
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck'
+	install -m 755 bin/cipherdeck '$(DESTDIR)$(PREFIX)/bin/cipherdeck'
+	install -m 644 LICENSE CHANGELOG.md SECURITY.md docs/third-party.md '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck/'
+
+uninstall:
+	rm -f '$(DESTDIR)$(PREFIX)/bin/cipherdeck'
+	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck'
+
+clean:
+	rm -rf bin
+	find . -path ./.git -prune -o \( -name '*.test' -o -name '*.prof' \) -exec rm -f {} +
