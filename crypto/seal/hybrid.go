@@ -80,6 +80,9 @@ func (h hybrid) seal(pub keys.Public, key [keySize]byte, hide bool) ([]byte, err
 // other keys, ErrAuth when it names ours and does not open. Which half failed
 // is not told: an RSA padding oracle begins with such an answer.
 func (h hybrid) open(pair keys.Pair, body []byte) (key [keySize]byte, err error) {
+	if pair.RSA == nil || pair.XWing == nil {
+		return key, fmt.Errorf("%w: it has no RSA or no X-Wing key", ErrNotRecipient)
+	}
 	pub := pair.Public()
 	n := pub.RSA.Size()
 	if len(body) < 2*kidSize {
