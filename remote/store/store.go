@@ -35,15 +35,20 @@ var (
 	ErrUnknown     = errors.New("outcome of the write is not known")
 	ErrCorrupt     = errors.New("stored bytes are damaged")
 	ErrLease       = errors.New("lease is not held any more")
+	ErrKey         = errors.New("not a key: want segments of A-Z a-z 0-9 _ - joined by /")
+	ErrMismatch    = errors.New("bytes do not match their name or length")
+	ErrTooLarge    = errors.New("larger than the store takes")
 )
 
-// Docs is compare-and-swap documents.
+// Docs is compare-and-swap documents. A prefix is whole segments ("jobs" or
+// "jobs/") and means the documents below it; "" means all. A revision is never
+// used twice, so a document made again after its deletion has a new one.
 type Docs interface {
 	Get(ctx context.Context, key string) (Doc, error)                        // linearizable; ErrNotFound
 	Put(ctx context.Context, key string, body []byte, prev Rev) (Rev, error) // ErrConflict; durable on nil
-	Delete(ctx context.Context, key string, prev Rev) error
-	List(ctx context.Context, prefix string) iter.Seq2[Doc, error]
-	Watch(ctx context.Context, prefix string) iter.Seq2[Doc, error] // what is there, then changes, until ctx ends
+	Delete(ctx context.Context, key string, prev Rev) error                  // ErrConflict; ErrNotFound
+	List(ctx context.Context, prefix string) iter.Seq2[Doc, error]           // in the order of keys
+	Watch(ctx context.Context, prefix string) iter.Seq2[Doc, error]          // what is there, then changes (a deletion has Rev 0), until ctx ends
 }
 
 // Lease is the right to work on one job until a time.
@@ -54,9 +59,10 @@ type Lease struct {
 	Attempt int // 1 for the first
 }
 
-// Queue hands out work; a lease that is not extended goes to another worker.
+// Queue hands out work, at least once: a lease that is not extended goes to
+// another worker, and from then on the first worker's calls fail with ErrLease.
 type Queue interface {
-	Enqueue(ctx context.Context, class, job string) error                       // idempotent by job
+	Enqueue(ctx context.Context, class, job string) error                       // idempotent while the job waits or is leased
 	Lease(ctx context.Context, class string, wait time.Duration) (Lease, error) // ErrNotFound when none came
 	Extend(ctx context.Context, l Lease) (Lease, error)
 	Done(ctx context.Context, l Lease) error
@@ -67,7 +73,7 @@ type Queue interface {
 // idempotent; Get of a damaged blob fails with ErrCorrupt by its last byte.
 type Blobs interface {
 	Has(ctx context.Context, ids []id.ID) ([]bool, error)
-	Put(ctx context.Context, i id.ID, size int64, r io.Reader) error
-	Get(ctx context.Context, i id.ID) (io.ReadCloser, int64, error)
-	Delete(ctx context.Context, i id.ID) error
+	Put(ctx context.Context, i id.ID, size int64, r io.Reader) error // ErrMismatch, ErrTooLarge; heals a damaged blob
+	Get(ctx context.Context, i id.ID) (io.ReadCloser, int64, error)  // ErrNotFound
+	Delete(ctx context.Context, i id.ID) error                       // nil when it is not there
 }

@@ -1,0 +1,56 @@
+package jetstream
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	js "github.com/nats-io/nats.go/jetstream"
+
+	"cipherdeck/remote/store"
+)
+
+// TestSettings holds the settings whose defaults lose data or answer old.
+func TestSettings(t *testing.T) {
+	e, err := Open(t.Context(), Config{Dir: t.TempDir(), Lease: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if !options("x").SyncAlways || !options("x").DontListen {
+		t.Error("the embedded server must flush every write and open no port")
+	}
+	for _, name := range []string{"KV_docs", "KV_leases", "JOBS"} {
+		s, err := e.queue.js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := s.CachedInfo().Config; c.AllowDirect || c.Storage != js.FileStorage {
+			t.Errorf("%s: AllowDirect %v, storage %v", name, c.AllowDirect, c.Storage)
+		}
+	}
+	if a := e.srv.Addr(); a != nil {
+		t.Errorf("the embedded server listens on %v", a)
+	}
+}
+
+// TestClassify covers what one replica never answers.
+func TestClassify(t *testing.T) {
+	for _, c := range []struct {
+		in   error
+		want error
+	}{
+		{js.ErrKeyExists, store.ErrConflict},
+		{js.ErrKeyRevisionMismatch, store.ErrConflict},
+		{fmt.Errorf("update: %w", &js.APIError{ErrorCode: 10071}), store.ErrConflict},
+		{fmt.Errorf("update: %w", &js.APIError{ErrorCode: 10164}), store.ErrConflict},
+		{&js.APIError{ErrorCode: 10077}, store.ErrUnavailable},
+		{js.ErrNoStreamResponse, store.ErrUnavailable},
+		{errors.New("timeout"), store.ErrUnknown},
+	} {
+		if got := classify(c.in); !errors.Is(got, c.want) {
+			t.Errorf("%v: got %v, want %v", c.in, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	js "github.com/nats-io/nats.go/jetstream"
+
+	"cipherdeck/remote/store"
+)
+
+// docs is one key-value bucket. A key's "/" is a "." in the bucket, where it
+// separates what wildcards match; no other byte needs a change. The revision
+// is the sequence of the stream below, so none is used twice.
+type docs struct {
+	kv   js.KeyValue
+	conn *nats.Conn
+}
+
+var _ store.Docs = (*docs)(nil)
+
+// markerAge is how old the marker of a deletion must be to be dropped when the
+// bucket is opened.
+const markerAge = 30 * time.Minute
+
+// openDocs makes the bucket as a stream, since the bucket's own constructor
+// always sets AllowDirect.
+func openDocs(ctx context.Context, j js.JetStream, conn *nats.Conn, bucket string) (*docs, error) {
+	_, err := j.CreateOrUpdateStream(ctx, js.StreamConfig{
+		Name:              "KV_" + bucket,
+		Subjects:          []string{"$KV." + bucket + ".>"},
+		Storage:           js.FileStorage,
+		Replicas:          1,
+		Discard:           js.DiscardNew,
+		MaxMsgsPerSubject: 1,
+		AllowRollup:       true,
+		DenyDelete:        true,
+		AllowDirect:       false,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
+	}
+	kv, err := j.KeyValue(ctx, bucket)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
+	}
+	// Only here, before anybody writes: purging a marker may take a document
+	// along that was made again after the marker was read.
+	if err := kv.PurgeDeletes(ctx, js.DeleteMarkersOlderThan(markerAge)); err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
+	}
+	return &docs{kv: kv, conn: conn}, nil
+}
+
+func (d *docs) Get(ctx context.Context, key string) (store.Doc, error) {
+	if err := store.CheckKey(key); err != nil {
+		return store.Doc{}, err
+	}
+	e, err := d.kv.Get(ctx, toNATS(key))
+	if errors.Is(err, js.ErrKeyNotFound) {
+		return store.Doc{}, fmt.Errorf("document %s: %w", key, store.ErrNotFound)
+	}
+	if err != nil {
+		return store.Doc{}, fmt.Errorf("document %s: %w: %w", key, store.ErrUnavailable, err)
+	}
+	return store.Doc{Key: key, Rev: store.Rev(e.Revision()), Body: e.Value()}, nil
+}
+
+func (d *docs) Put(ctx context.Context, key string, body []byte, prev store.Rev) (store.Rev, error) {
+	if err := d.writable(ctx, key); err != nil {
+		return 0, err
+	}
+	var rev uint64
+	var err error
+	if prev == 0 {
+		rev, err = d.kv.Create(ctx, toNATS(key), body)
+	} else {
+		rev, err = d.kv.Update(ctx, toNATS(key), body, uint64(prev))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("document %s: %w", key, classify(err))
+	}
+	return store.Rev(rev), nil
+}
+
+func (d *docs) Delete(ctx context.Context, key string, prev store.Rev) error {
+	if err := d.writable(ctx, key); err != nil {
+		return err
+	}
+	// The bucket would take revision 0 for "any", and it puts a marker over a
+	// key that is not there.
+	have, err := d.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	if have.Rev != prev {
+		return fmt.Errorf("document %s is at revision %d, not %d: %w", key, have.Rev, prev, store.ErrConflict)
+	}
+	if err := d.kv.Delete(ctx, toNATS(key), js.LastRevision(uint64(prev))); err != nil {
+		return fmt.Errorf("document %s: %w", key, classify(err))
+	}
+	return nil
+}
+
+func (d *docs) List(ctx context.Context, prefix string) iter.Seq2[store.Doc, error] {
+	return func(yield func(store.Doc, error) bool) {
+		found := map[string]store.Doc{}
+		for doc, err := range d.follow(ctx, prefix, true) {
+			if err != nil {
+				yield(store.Doc{}, err)
+				return
+			}
+			found[doc.Key] = doc // a document that changes meanwhile may come twice
+			if doc.Rev == 0 {
+				delete(found, doc.Key)
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			yield(store.Doc{}, err)
+			return
+		}
+		keys := make([]string, 0, len(found))
+		for k := range found {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
+			if !yield(found[k], nil) {
+				return
+			}
+		}
+	}
+}
+
+func (d *docs) Watch(ctx context.Context, prefix string) iter.Seq2[store.Doc, error] {
+	return d.follow(ctx, prefix, false)
+}
+
+// follow yields what is there and, unless once, what comes.
+func (d *docs) follow(ctx context.Context, prefix string, once bool) iter.Seq2[store.Doc, error] {
+	return func(yield func(store.Doc, error) bool) {
+		prefix, err := store.CheckPrefix(prefix)
+		if err != nil {
+			yield(store.Doc{}, err)
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		w, err := d.kv.Watch(ctx, toNATS(prefix)+">")
+		if err != nil {
+			yield(store.Doc{}, fmt.Errorf("watch %q: %w: %w", prefix, store.ErrUnavailable, err))
+			return
+		}
+		defer stop(w)
+		replaying := true
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case e, open := <-w.Updates():
+				switch {
+				case !open && ctx.Err() == nil:
+					yield(store.Doc{}, fmt.Errorf("watch %q: %w", prefix, store.ErrUnavailable))
+					return
+				case !open, e == nil && once:
+					return
+				case e == nil:
+					replaying = false
+				case replaying && !once && e.Operation() != js.KeyValuePut:
+					// a marker of a deletion before the watch began
+				case !yield(toDoc(e), nil):
+					return
+				}
+			}
+		}
+	}
+}
+
+// stop ends the watcher and empties it: its callback blocks on a full channel
+// and would otherwise never see that it ended.
+func stop(w js.KeyWatcher) {
+	if err := w.Stop(); err != nil {
+		return // the connection is closed, and so is the channel
+	}
+	go func() {
+		for range w.Updates() {
+		}
+	}()
+}
+
+func (d *docs) writable(ctx context.Context, key string) error {
+	if err := store.CheckKey(key); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if d.conn.IsClosed() {
+		return fmt.Errorf("document %s: %w: closed", key, store.ErrUnavailable)
+	}
+	return nil
+}
+
+// classify names the outcome of a failed write. An answer of the server is an
+// outcome; silence is not.
+func classify(err error) error {
+	var api *js.APIError
+	switch {
+	case errors.Is(err, js.ErrKeyRevisionMismatch), errors.Is(err, js.ErrKeyExists):
+		return fmt.Errorf("%w: %w", store.ErrConflict, err)
+	case errors.As(err, &api) && (api.ErrorCode == js.JSErrCodeStreamWrongLastSequence || api.ErrorCode == js.JSErrCodeStreamWrongLastSequenceConstant):
+		return fmt.Errorf("%w: %w", store.ErrConflict, err)
+	case errors.As(err, &api), errors.Is(err, js.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("%w: %w", store.ErrTooLarge, err)
+	default:
+		return fmt.Errorf("%w: %w", store.ErrUnknown, err)
+	}
+}
+
+func toDoc(e js.KeyValueEntry) store.Doc {
+	key := strings.ReplaceAll(e.Key(), ".", "/")
+	if e.Operation() != js.KeyValuePut {
+		return store.Doc{Key: key}
+	}
+	return store.Doc{Key: key, Rev: store.Rev(e.Revision()), Body: e.Value()}
+}
+
+func toNATS(key string) string { return strings.ReplaceAll(key, "/", ".") }

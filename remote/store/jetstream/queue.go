@@ -1,0 +1,268 @@
+package jetstream
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	js "github.com/nats-io/nats.go/jetstream"
+
+	"cipherdeck/crypto/doc"
+	"cipherdeck/remote/store"
+)
+
+// queue is a work-queue stream with one subject a job, jobs.CLASS.JOB, and one
+// durable consumer a class. A message is expected to be the first of its
+// subject, which makes Enqueue idempotent for as long as the job waits or is
+// leased; the server's duplicate window would forget after two minutes.
+//
+// JetStream takes an acknowledgement from a worker whose lease has gone to
+// another one. So who holds a job is written down beside the stream, in a
+// record that names one token; the last to be handed the job is the holder.
+type queue struct {
+	js      js.JetStream
+	conn    *nats.Conn
+	stream  js.Stream
+	records *docs
+	length  time.Duration
+	now     func() time.Time
+
+	mu      sync.Mutex
+	classes map[string]js.Consumer
+}
+
+// record is who holds a job.
+type record struct {
+	Token   string `cbor:"1,keyasint"` // "" after Retry
+	Reply   string `cbor:"2,keyasint"` // the subject on which the stream waits for an acknowledgement
+	Attempt int    `cbor:"3,keyasint"`
+	Why     string `cbor:"4,keyasint"` // of the last Retry
+}
+
+var _ store.Queue = (*queue)(nil)
+
+func openQueue(ctx context.Context, j js.JetStream, conn *nats.Conn, c Config) (*queue, error) {
+	records, err := openDocs(ctx, j, conn, "leases")
+	if err != nil {
+		return nil, err
+	}
+	s, err := j.CreateOrUpdateStream(ctx, js.StreamConfig{
+		Name:      "JOBS",
+		Subjects:  []string{"jobs.>"},
+		Storage:   js.FileStorage,
+		Retention: js.WorkQueuePolicy,
+		Discard:   js.DiscardNew,
+		Replicas:  1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("stream JOBS: %w", err)
+	}
+	return &queue{js: j, conn: conn, stream: s, records: records, length: c.Lease, now: c.Now, classes: map[string]js.Consumer{}}, nil
+}
+
+func (q *queue) Enqueue(ctx context.Context, class, job string) error {
+	if err := checkName(class, job); err != nil {
+		return err
+	}
+	if err := q.records.writable(ctx, job); err != nil {
+		return err
+	}
+	_, err := q.js.Publish(ctx, "jobs."+class+"."+job, nil, js.WithExpectLastSequencePerSubject(0))
+	if err == nil {
+		return nil
+	}
+	if err = classify(err); errors.Is(err, store.ErrConflict) {
+		return nil // it is there
+	}
+	return fmt.Errorf("enqueue %s: %w", job, err)
+}
+
+func (q *queue) Lease(ctx context.Context, class string, wait time.Duration) (store.Lease, error) {
+	if err := checkName(class); err != nil {
+		return store.Lease{}, err
+	}
+	msg, err := q.next(ctx, class, wait)
+	if err != nil {
+		return store.Lease{}, err
+	}
+	job := msg.Subject()[strings.LastIndexByte(msg.Subject(), '.')+1:]
+	token := rand.Text()
+	rec, err := q.change(ctx, job, func(r *record) error {
+		r.Token, r.Reply = token, msg.Reply()
+		r.Attempt++
+		return nil
+	})
+	if err != nil {
+		return store.Lease{}, errors.Join(fmt.Errorf("lease %s: %w", job, err), msg.Nak())
+	}
+	return store.Lease{Job: job, Token: token, Until: q.now().Add(q.length), Attempt: rec.Attempt}, nil
+}
+
+func (q *queue) Extend(ctx context.Context, l store.Lease) (store.Lease, error) {
+	rec, _, err := q.held(ctx, l)
+	if err != nil {
+		return store.Lease{}, err
+	}
+	if err := q.tell(ctx, rec.Reply, "+WPI"); err != nil {
+		return store.Lease{}, fmt.Errorf("extend %s: %w", l.Job, err)
+	}
+	return store.Lease{Job: l.Job, Token: l.Token, Until: q.now().Add(q.length), Attempt: rec.Attempt}, nil
+}
+
+// Done acknowledges first: a crash before the record goes leaves only a record.
+func (q *queue) Done(ctx context.Context, l store.Lease) error {
+	rec, rev, err := q.held(ctx, l)
+	if err != nil {
+		return err
+	}
+	if err := q.tell(ctx, rec.Reply, "+ACK"); err != nil {
+		return fmt.Errorf("finish %s: %w", l.Job, err)
+	}
+	err = q.records.Delete(ctx, l.Job, rev)
+	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
+		return nil // handed out once more in this moment; it finds the job finished
+	}
+	return err
+}
+
+func (q *queue) Retry(ctx context.Context, l store.Lease, why string) error {
+	rec, err := q.change(ctx, l.Job, func(r *record) error {
+		if !same(r.Token, l.Token) {
+			return fmt.Errorf("job %s: %w", l.Job, store.ErrLease)
+		}
+		r.Token, r.Why = "", why
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return q.tell(ctx, rec.Reply, "-NAK")
+}
+
+// next takes one message of the class, waiting for it.
+func (q *queue) next(ctx context.Context, class string, wait time.Duration) (js.Msg, error) {
+	c, err := q.consumer(ctx, class)
+	if err != nil {
+		return nil, fmt.Errorf("class %s: %w: %w", class, store.ErrUnavailable, err)
+	}
+	var batch js.MessageBatch
+	if wait <= 0 {
+		batch, err = c.FetchNoWait(1)
+	} else {
+		limit, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		batch, err = c.Fetch(1, js.FetchContext(limit))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("class %s: %w: %w", class, store.ErrUnavailable, err)
+	}
+	for m := range batch.Messages() {
+		return m, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if q.conn.IsClosed() {
+		return nil, fmt.Errorf("class %s: %w: closed", class, store.ErrUnavailable)
+	}
+	return nil, fmt.Errorf("no job of class %s: %w", class, store.ErrNotFound)
+}
+
+func (q *queue) consumer(ctx context.Context, class string) (js.Consumer, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if c, ok := q.classes[class]; ok {
+		return c, nil
+	}
+	c, err := q.stream.CreateOrUpdateConsumer(ctx, js.ConsumerConfig{
+		Durable:       class,
+		FilterSubject: "jobs." + class + ".*",
+		AckPolicy:     js.AckExplicitPolicy,
+		AckWait:       q.length,
+		MaxAckPending: -1,
+		MaxDeliver:    -1,
+		MaxWaiting:    4096,
+	})
+	if err == nil {
+		q.classes[class] = c
+	}
+	return c, err
+}
+
+// held is the record of a job whose holder is l.
+func (q *queue) held(ctx context.Context, l store.Lease) (record, store.Rev, error) {
+	rec, rev, err := q.read(ctx, l.Job)
+	if err != nil {
+		return rec, rev, err
+	}
+	if !same(rec.Token, l.Token) {
+		return rec, rev, fmt.Errorf("job %s: %w", l.Job, store.ErrLease)
+	}
+	return rec, rev, nil
+}
+
+func (q *queue) read(ctx context.Context, job string) (rec record, rev store.Rev, err error) {
+	d, err := q.records.Get(ctx, job)
+	if errors.Is(err, store.ErrNotFound) {
+		return rec, 0, nil
+	}
+	if err != nil {
+		return rec, 0, err
+	}
+	if err := doc.Decode(d.Body, &rec); err != nil {
+		return rec, 0, fmt.Errorf("lease record of %s: %w: %w", job, store.ErrCorrupt, err)
+	}
+	return rec, d.Rev, nil
+}
+
+// change writes the record of a job by compare-and-swap until it succeeds.
+func (q *queue) change(ctx context.Context, job string, edit func(*record) error) (record, error) {
+	for {
+		rec, rev, err := q.read(ctx, job)
+		if err != nil {
+			return rec, err
+		}
+		if err := edit(&rec); err != nil {
+			return rec, err
+		}
+		body, err := doc.Encode(rec)
+		if err != nil {
+			return rec, err
+		}
+		if _, err = q.records.Put(ctx, job, body, rev); !errors.Is(err, store.ErrConflict) {
+			return rec, err
+		}
+	}
+}
+
+// tell sends an acknowledgement and waits until the stream has taken it.
+func (q *queue) tell(ctx context.Context, reply, verb string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	if _, err := q.conn.RequestWithContext(ctx, reply, []byte(verb)); err != nil {
+		return classify(err)
+	}
+	return nil
+}
+
+func same(have, given string) bool {
+	return have != "" && subtle.ConstantTimeCompare([]byte(have), []byte(given)) == 1
+}
+
+func checkName(names ...string) error {
+	for _, n := range names {
+		if err := store.CheckKey(n); err != nil {
+			return err
+		}
+		if strings.Contains(n, "/") {
+			return fmt.Errorf("%w: %q has more than one segment", store.ErrKey, n)
+		}
+	}
+	return nil
+}
