@@ -80,26 +80,25 @@ func derive(key [KeySize]byte, salt, context []byte) (*message, []byte, error) {
 	return &message{aead, [nonceSize]byte(okm[KeySize:])}, okm[KeySize+nonceSize:], nil
 }
 
-func (m *message) nonce(chunk int64) [nonceSize]byte {
-	n := m.base
+// nonce writes the nonce of a chunk to n.
+func (m *message) nonce(n *[nonceSize]byte, chunk int64) []byte {
+	*n = m.base
 	low := binary.BigEndian.Uint64(n[4:])
 	binary.BigEndian.PutUint64(n[4:], low^uint64(chunk))
-	return n
+	return n[:]
 }
 
 // seal appends to dst the chunks of plain, the first of which is number first.
 // With last, the message ends here: the remainder becomes the short last chunk,
 // even if it is empty. Without, plain must be whole chunks.
 func (m *message) seal(dst, plain []byte, first int64, last bool) []byte {
-	k := first
+	k, n := first, new([nonceSize]byte)
 	for ; len(plain) >= ChunkSize; k++ {
-		n := m.nonce(k)
-		dst = m.aead.Seal(dst, n[:], plain[:ChunkSize], nil)
+		dst = m.aead.Seal(dst, m.nonce(n, k), plain[:ChunkSize], nil)
 		plain = plain[ChunkSize:]
 	}
 	if last {
-		n := m.nonce(k)
-		dst = m.aead.Seal(dst, n[:], plain, nil)
+		dst = m.aead.Seal(dst, m.nonce(n, k), plain, nil)
 	}
 	return dst
 }
@@ -107,9 +106,9 @@ func (m *message) seal(dst, plain []byte, first int64, last bool) []byte {
 // open appends to dst the plaintext of sealed, which begins at chunk first.
 // When a chunk fails, dst has the chunks before it and nothing else.
 func (m *message) open(dst, sealed []byte, first int64, last bool) ([]byte, error) {
-	k := first
+	k, n := first, new([nonceSize]byte)
 	for ; len(sealed) >= sealedSize; k++ {
-		out, err := m.openChunk(dst, sealed[:sealedSize], k)
+		out, err := m.openChunk(dst, sealed[:sealedSize], n, k)
 		if err != nil {
 			return dst, err
 		}
@@ -121,16 +120,15 @@ func (m *message) open(dst, sealed []byte, first int64, last bool) ([]byte, erro
 	if len(sealed) < tagSize {
 		return dst, fmt.Errorf("%w: it ends %d bytes into chunk %d, which must be there", ErrTruncated, len(sealed), k)
 	}
-	out, err := m.openChunk(dst, sealed, k)
+	out, err := m.openChunk(dst, sealed, n, k)
 	if err != nil {
 		return dst, err
 	}
 	return out, nil
 }
 
-func (m *message) openChunk(dst, sealed []byte, k int64) ([]byte, error) {
-	n := m.nonce(k)
-	out, err := m.aead.Open(dst, n[:], sealed, nil)
+func (m *message) openChunk(dst, sealed []byte, n *[nonceSize]byte, k int64) ([]byte, error) {
+	out, err := m.aead.Open(dst, m.nonce(n, k), sealed, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: chunk %d (byte %d) was changed, moved or cut", ErrAuth, k, HeaderSize+k*sealedSize)
 	}

@@ -75,7 +75,7 @@ func (r *ReaderAt) chunk(buf []byte, k int64) ([]byte, error) {
 	if err := readAt(r.src, buf, HeaderSize+k*sealedSize); err != nil {
 		return nil, err
 	}
-	return r.m.openChunk(buf[:0], buf, k)
+	return r.m.openChunk(buf[:0], buf, new([nonceSize]byte), k)
 }
 
 // readAt fills p. A source shorter than it was said to be is cut off.
