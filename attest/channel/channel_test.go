@@ -1,0 +1,221 @@
+package channel
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"cipherdeck/attest"
+	"cipherdeck/attest/eventlog"
+	"cipherdeck/attest/manifest"
+	"cipherdeck/attest/softtpm"
+	"cipherdeck/attest/tpm2"
+)
+
+const product = "cipherdeck test"
+
+// server is a whole attesting server on loopback.
+type server struct {
+	cert    tls.Certificate
+	key     *ecdsa.PrivateKey
+	spki    [32]byte
+	machine Machine
+	policy  attest.Policy
+	signer  ed25519.PrivateKey
+	golden  attest.Manifest
+	addr    string
+	served  chan string // body of every request but the attestation
+}
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func newServer(t testing.TB) *server {
+	t.Helper()
+	s := &server{key: newKey(t), served: make(chan string, 16)}
+	var err error
+	if s.cert, err = NewCertificate(s.key, "deck.test"); err != nil {
+		t.Fatal(err)
+	}
+	s.spki = SPKI(s.cert.Leaf)
+	tpm := softtpm.New(softtpm.Config{Seed: [32]byte{1}, ResetCount: 3})
+	ak, err := tpm2.NewAK(tpm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.machine = Machine{TPM: tpm, AK: ak, SPKI: s.spki, JobKey: []byte("job public key")}
+	b, err := eventlog.NewBuilder(tpm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, job := sha256.Sum256([]byte("binary")), sha256.Sum256(s.machine.JobKey)
+	for _, e := range []eventlog.Event{
+		{Name: "binary", Digest: binary, Text: "v1"},
+		{Name: "tls-key", Digest: s.spki},
+		{Name: "job-key", Digest: job},
+	} {
+		if err := b.Add(e.Name, e.Digest, e.Text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.machine.Log, err = b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.golden = attest.Manifest{
+		V: 1, Product: product, Version: 7, NotBefore: 0, NotAfter: 1 << 40,
+		Events: []attest.Golden{
+			{Name: "binary", Any: [][32]byte{binary}},
+			{Name: "tls-key", Bound: true},
+			{Name: "job-key", Bound: true},
+			{Name: eventlog.Ready, Any: [][32]byte{eventlog.ReadyDigest()}},
+		},
+	}
+	pub, signer, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.signer = signer
+	if s.machine.Manifest, err = manifest.Sign(s.golden, signer); err != nil {
+		t.Fatal(err)
+	}
+	s.policy = attest.Policy{Product: product, Signers: [][]byte{pub}, Threshold: 1, MinVersion: 7}
+	return s
+}
+
+// listen serves the machine and an echo of payload with cert.
+func (s *server) listen(t testing.TB, cert tls.Certificate, answer http.Handler) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.Handle(Path, answer)
+	mux.HandleFunc("/payload", func(w http.ResponseWriter, q *http.Request) {
+		b, _ := io.ReadAll(q.Body)
+		s.served <- string(b)
+		_, _ = w.Write(b)
+	})
+	l, err := tls.Listen("tcp", "127.0.0.1:0", ServerTLS(cert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0)}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = srv.Serve(l) }()
+	t.Cleanup(func() { _ = srv.Close(); <-done })
+	return l.Addr().String()
+}
+
+func (s *server) start(t testing.TB) *server {
+	t.Helper()
+	s.addr = s.listen(t, s.cert, NewResponder(s.machine))
+	return s
+}
+
+func dial(t testing.TB, addr string, pin [32]byte) *tls.Conn {
+	t.Helper()
+	raw, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = raw.Close() })
+	return tls.Client(raw, ClientTLS(pin))
+}
+
+func TestAttestThenPayload(t *testing.T) {
+	s := newServer(t).start(t)
+	c := Wrap(dial(t, s.addr, s.spki), "deck")
+	if _, err := c.Write([]byte("early")); !errors.Is(err, attest.ErrNotAttested) {
+		t.Fatalf("write before the verdict: %v", err)
+	}
+	v, err := c.Attest(t.Context(), s.policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Word() != "demo" || v.Root != attest.RootSoftware || v.Subject != "deck" || v.Version != 7 || len(v.Signers) != 1 {
+		t.Fatalf("verdict %q %+v", v.Word(), v)
+	}
+	if c.Payload() != 0 {
+		t.Fatalf("%d payload bytes before any", c.Payload())
+	}
+	client := &http.Client{Transport: &http.Transport{
+		DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return c, nil },
+	}}
+	rsp, err := client.Post("https://deck/payload", "text/plain", io.LimitReader(zeros{}, 1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _ := io.ReadAll(rsp.Body)
+	if len(got) != 1000 || c.Payload() < 1000 {
+		t.Fatalf("echo of %d bytes, %d counted", len(got), c.Payload())
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// record attests and returns the facts of the connection, for offline checks.
+type record struct {
+	cs                  tls.ConnectionState
+	challenge, evidence []byte
+}
+
+func (s *server) record(t testing.TB) record {
+	t.Helper()
+	c := Wrap(dial(t, s.addr, s.spki), "deck")
+	if err := c.tls.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	_, challenge, err := Ask(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evidence, err := c.exchange(challenge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record{c.ConnectionState(), challenge, evidence}
+}
+
+func (s *server) judge(t testing.TB, r record) (*attest.Verdict, error) {
+	t.Helper()
+	return Judge(t.Context(), r.cs, r.challenge, r.evidence, s.policy, "deck", time.Unix(1000, 0))
+}
+
+// Every bit that a server sends is covered by some link.
+func TestEveryFlippedBitIsRefused(t *testing.T) {
+	s := newServer(t).start(t)
+	r := s.record(t)
+	if v, err := s.judge(t, r); err != nil || !v.OK() {
+		t.Fatal(err)
+	}
+	step := 1
+	if testing.Short() {
+		step = 17
+	}
+	good := r.evidence
+	for i := 0; i < len(good)*8; i += step {
+		r.evidence = append([]byte(nil), good...)
+		r.evidence[i/8] ^= 1 << (i % 8)
+		v, err := s.judge(t, r)
+		if !errors.Is(err, attest.ErrRefused) || (v != nil && v.OK()) {
+			t.Fatalf("bit %d of byte %d flipped and not refused: %v", i%8, i/8, err)
+		}
+	}
+	t.Logf("%d bytes of evidence", len(good))
+}

@@ -1,0 +1,151 @@
+// Package manifest signs and opens golden manifests.
+//
+// A manifest says which measurements a release may show. It is a doc.Signed
+// of type attest.ManifestType in deterministic CBOR, signed with Ed25519 by
+// one or more people. Two questions are kept apart, because they have
+// different cures: Open asks WHO signed, Valid asks whether it is for THIS
+// product, not older than one seen before, and not out of date.
+//
+// Every signature on a manifest must be by a signer of the policy: an unknown
+// extra signature is refused rather than ignored. Not built: an inclusion
+// proof in a transparency log, and a deny list.
+package manifest
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"cipherdeck/attest"
+	"cipherdeck/crypto/doc"
+	"cipherdeck/crypto/id"
+)
+
+// Version is the version of the format, attest.Manifest.V.
+const Version = 1
+
+// MaxBytes bounds a signed manifest.
+const MaxBytes = 256 << 10
+
+const maxEvents = 1024 // as many as a log may have
+
+// The errors of Open and Valid.
+var (
+	ErrSigners  = errors.New("manifest is not signed by enough accepted signers")
+	ErrPolicy   = errors.New("policy accepts no signer, or asks for none or too many")
+	ErrShape    = errors.New("manifest is not well formed")
+	ErrProduct  = errors.New("manifest is for another product")
+	ErrRollback = errors.New("manifest is older than one seen before")
+	ErrEarly    = errors.New("manifest is not valid yet")
+	ErrExpired  = errors.New("manifest has expired")
+)
+
+// Opened is a manifest whose signatures were accepted.
+type Opened struct {
+	attest.Manifest
+	Signers []string // key ids, in the order of the signatures
+	Digest  id.ID    // of the signed bytes
+}
+
+// Sign makes a signed manifest. Errors wrap ErrShape when m could never be
+// accepted.
+func Sign(m attest.Manifest, keys ...ed25519.PrivateKey) ([]byte, error) {
+	if err := check(m); err != nil {
+		return nil, err
+	}
+	signers := make([]crypto.Signer, len(keys))
+	for i, k := range keys {
+		if len(k) != ed25519.PrivateKeySize {
+			return nil, fmt.Errorf("sign manifest: key %d has %d bytes, want %d", i, len(k), ed25519.PrivateKeySize)
+		}
+		signers[i] = k
+	}
+	return doc.Sign(attest.ManifestType, m, signers...)
+}
+
+// Open checks the encoding and the signatures of raw: at least p.Threshold
+// different keys of p.Signers. It does not look at product, version or dates.
+func Open(raw []byte, p attest.Policy) (Opened, error) {
+	keys, err := accepted(p)
+	if err != nil {
+		return Opened{}, err
+	}
+	s, digest, err := doc.Open(raw, attest.ManifestType, MaxBytes, doc.Keys(keys...))
+	switch {
+	case errors.Is(err, doc.ErrEncoding), errors.Is(err, doc.ErrTooLarge), errors.Is(err, doc.ErrType):
+		return Opened{}, fmt.Errorf("%w: %w", ErrShape, err)
+	case err != nil:
+		return Opened{}, fmt.Errorf("%w: %w", ErrSigners, err)
+	}
+	o := Opened{Digest: digest}
+	seen := map[doc.KeyID]bool{}
+	for _, g := range s.Sigs {
+		if !seen[g.Key] {
+			seen[g.Key] = true
+			o.Signers = append(o.Signers, g.Key.String())
+		}
+	}
+	if len(o.Signers) < p.Threshold {
+		return Opened{}, fmt.Errorf("%w: %d signed, want %d", ErrSigners, len(o.Signers), p.Threshold)
+	}
+	if err := doc.Decode(s.Body, &o.Manifest); err != nil {
+		return Opened{}, fmt.Errorf("%w: %w", ErrShape, err)
+	}
+	return o, check(o.Manifest)
+}
+
+// Valid holds m against the product and version of p and the time now.
+func Valid(m attest.Manifest, p attest.Policy, now time.Time) error {
+	switch t := now.Unix(); {
+	case m.Product != p.Product:
+		return fmt.Errorf("%w: %q, want %q", ErrProduct, m.Product, p.Product)
+	case m.Version < p.MinVersion:
+		return fmt.Errorf("%w: version %d, want at least %d", ErrRollback, m.Version, p.MinVersion)
+	case t < m.NotBefore:
+		return fmt.Errorf("%w: from %s, now %s", ErrEarly, day(m.NotBefore), day(t))
+	case t >= m.NotAfter:
+		return fmt.Errorf("%w: until %s, now %s", ErrExpired, day(m.NotAfter), day(t))
+	}
+	return nil
+}
+
+func accepted(p attest.Policy) ([]crypto.PublicKey, error) {
+	var keys []crypto.PublicKey
+	for i, k := range p.Signers {
+		if len(k) != ed25519.PublicKeySize {
+			return nil, fmt.Errorf("%w: signer %d has %d bytes, want %d", ErrPolicy, i, len(k), ed25519.PublicKeySize)
+		}
+		keys = append(keys, ed25519.PublicKey(k))
+	}
+	if p.Threshold < 1 || p.Threshold > len(keys) {
+		return nil, fmt.Errorf("%w: %d of %d", ErrPolicy, p.Threshold, len(keys))
+	}
+	return keys, nil
+}
+
+// check refuses manifests that accept anything: each event is either bound to
+// the connection or has a list of digests, never neither, never both.
+func check(m attest.Manifest) error {
+	if m.V != Version {
+		return fmt.Errorf("%w: format %d, want %d", ErrShape, m.V, Version)
+	}
+	if m.Product == "" || m.NotAfter <= m.NotBefore {
+		return fmt.Errorf("%w: no product, or it ends before it begins", ErrShape)
+	}
+	if len(m.Events) == 0 || len(m.Events) > maxEvents {
+		return fmt.Errorf("%w: %d events, want 1 to %d", ErrShape, len(m.Events), maxEvents)
+	}
+	for i, g := range m.Events {
+		if g.Bound == (len(g.Any) != 0) {
+			return fmt.Errorf("%w: event %d %q must be bound or list digests, one of the two", ErrShape, i, g.Name)
+		}
+		if g.Bound && g.Name != "tls-key" && g.Name != "job-key" {
+			return fmt.Errorf("%w: event %d %q cannot be bound", ErrShape, i, g.Name)
+		}
+	}
+	return nil
+}
+
+func day(unix int64) string { return time.Unix(unix, 0).UTC().Format("2006-01-02 15:04 UTC") }
