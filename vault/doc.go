@@ -1,0 +1,52 @@
+// Package vault keeps what one person must not lose and nobody else may see:
+// her account's seed, whom she has verified, the servers and projects she knows
+// and the last head of each that she checked.
+//
+// It is one file. A random 32-byte vault key seals the State. Each slot of the
+// file holds the same vault key sealed under another secret, a passphrase or a
+// random key in the keyring of the operating system, so ways to unlock can be
+// added and removed without touching the rest (the idea of LUKS). A MAC under
+// the vault key covers all slots and the generation number: a slot that was
+// added, removed or made cheaper by somebody without the key is noticed at the
+// next unlock. docs/formats/vault.md has the bytes.
+//
+// Saving is atomic and safe between processes: lock, read again what is there,
+// apply the change to that, write beside, sync, read back and decrypt, keep the
+// old file as .bak, rename. A crash or a full disk leaves the old vault or the
+// new one.
+//
+// What it does not do. The file cannot tell that all of it was replaced by an
+// older copy of itself, except while it is open; heads are compared with the
+// servers for that. Removing a slot does not change the vault key: who kept an
+// old copy of the file and its old passphrase can open later versions too; make
+// a new vault in that case. Go cannot promise that memory is erased: Close
+// overwrites the buffers it knows of. Any process of the same user can read the
+// keyring while it is unlocked. Locking over a network file system is as good
+// as its flock.
+package vault
+
+import (
+	"errors"
+
+	"cipherdeck/vault/private"
+)
+
+// The errors of this package; those of the keyring stand beside Keyring.
+var (
+	ErrWrongPassphrase = errors.New("passphrase does not open this vault")
+	ErrWeak            = errors.New("passphrase is too short")
+	ErrNoSlot          = errors.New("vault has no slot of this kind")
+	ErrSlot            = errors.New("slot is not acceptable")
+	ErrDamaged         = errors.New("vault is damaged or was changed by someone without its key")
+	ErrNotVault        = errors.New("file is not a vault")
+	ErrVersion         = errors.New("vault has a format this program does not know")
+	ErrRolledBack      = errors.New("vault file was replaced by an older one while it was open")
+	ErrExists          = errors.New("vault exists already")
+	ErrNotFound        = errors.New("there is no vault")
+	ErrTooLarge        = errors.New("vault would be larger than a vault may be")
+	ErrClosed          = errors.New("vault is closed")
+	// ErrPermissions: others could read or replace the file; the text says how to cure it.
+	ErrPermissions = private.ErrPermissions
+	// ErrLocked: another process was saving for the whole waiting time of 10 s.
+	ErrLocked = private.ErrLocked
+)

@@ -1,0 +1,99 @@
+package vault
+
+import (
+	"fmt"
+
+	"cipherdeck/crypto/doc"
+	"cipherdeck/crypto/id"
+)
+
+// State is what the vault holds. A change of its shape is a new file version.
+type State struct {
+	Account  Account            `cbor:"1,keyasint"` // who I am
+	People   map[string]Person  `cbor:"2,keyasint"` // by user id, in text form
+	Servers  map[string]Server  `cbor:"3,keyasint"` // by the name I gave it
+	Projects map[string]Project `cbor:"4,keyasint"` // by project id, in text form
+}
+
+// Account is the owner's identity. Package vault/account makes and loads it.
+type Account struct {
+	Name    string   `cbor:"1,keyasint"`
+	Seed    [32]byte `cbor:"2,keyasint"` // root of the RSA key
+	Device  [32]byte `cbor:"3,keyasint"` // seed of this device's Ed25519 and X-Wing keys
+	RSA     []byte   `cbor:"4,keyasint"` // PKCS#8 DER, kept because deriving it is slow
+	Genesis []byte   `cbor:"5,keyasint"` // signed account genesis
+}
+
+// String hides the account, so that no log or error can show it by accident.
+func (Account) String() string { return "vault.Account(hidden)" }
+
+// GoString hides the account from %#v.
+func (a Account) GoString() string { return a.String() }
+
+// Person is somebody I know of.
+type Person struct {
+	Name     string `cbor:"1,keyasint"`
+	Genesis  []byte `cbor:"2,keyasint"` // signed account genesis
+	Verified string `cbor:"3,keyasint"` // how: "words"; "" if not at all
+	Added    int64  `cbor:"4,keyasint"` // Unix seconds
+}
+
+// Server is a server I use, and what I hold it to.
+type Server struct {
+	Addr      string   `cbor:"1,keyasint"` // host:port
+	Pin       [32]byte `cbor:"2,keyasint"` // of its TLS key
+	Product   string   `cbor:"3,keyasint"` // which manifest it must match
+	Signers   [][]byte `cbor:"4,keyasint"` // public keys that may sign manifests
+	Threshold int      `cbor:"5,keyasint"` // how many of them must
+	MinRoot   uint8    `cbor:"6,keyasint"` // weakest root of trust I accept
+	Version   uint64   `cbor:"7,keyasint"` // highest manifest version seen
+	AKName    []byte   `cbor:"8,keyasint"` // TPM name of the first attestation key seen
+	Added     int64    `cbor:"9,keyasint"` // Unix seconds
+}
+
+// Project is a project I am in, and the last head I verified: the server must
+// show a chain that contains it.
+type Project struct {
+	Name   string `cbor:"1,keyasint"`
+	Server string `cbor:"2,keyasint"` // key in State.Servers
+	Seq    uint64 `cbor:"3,keyasint"`
+	Head   id.ID  `cbor:"4,keyasint"`
+	Added  int64  `cbor:"5,keyasint"` // Unix seconds
+}
+
+func encodeState(s State) ([]byte, error) {
+	b, err := doc.Encode(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode the vault's state: %w", err)
+	}
+	return b, nil
+}
+
+// decodeState returns a State that shares no memory with b. Its maps are never nil.
+func decodeState(b []byte) (State, error) {
+	var s State
+	if err := doc.Decode(b, &s); err != nil {
+		return State{}, err
+	}
+	s.fill()
+	return s, nil
+}
+
+func (s *State) fill() {
+	if s.People == nil {
+		s.People = map[string]Person{}
+	}
+	if s.Servers == nil {
+		s.Servers = map[string]Server{}
+	}
+	if s.Projects == nil {
+		s.Projects = map[string]Project{}
+	}
+}
+
+func (s *State) wipe() {
+	clear(s.Account.Seed[:])
+	clear(s.Account.Device[:])
+	clear(s.Account.RSA)
+	*s = State{}
+}
