@@ -79,6 +79,7 @@ func (n *State) remove(l *Link, role Role) error {
 		return err
 	}
 	delete(n.Members, b.UID)
+	n.Former[b.UID] = m
 	if !n.owned() {
 		return ErrOwners
 	}

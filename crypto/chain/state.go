@@ -36,6 +36,7 @@ type State struct {
 	Seq     uint64
 	Head    id.ID
 	Members map[UID]Member
+	Former  map[UID]Member // removed members, as they last were
 	Grants  map[id.ID]Grant
 	Epochs  []Epoch // all of them; the last is in force
 	Index   id.ID   // zero while the project is empty
@@ -90,6 +91,7 @@ func Begin(raw []byte) (*State, error) {
 		return nil, fmt.Errorf("%w: a project starts at epoch 1", ErrLink)
 	}
 	s := &State{Project: name, Nonce: b.Nonce, Head: name, Epochs: []Epoch{b.Epoch}, Grants: map[id.ID]Grant{}, Last: *l,
+		Former: map[UID]Member{},
 		Members: map[UID]Member{owner.UID: {Account: owner, Role: Owner}}}
 	return s, s.checkRoot(l)
 }
@@ -129,7 +131,8 @@ func (s *State) author(l *Link) (ed25519.PublicKey, error) {
 
 func (s *State) clone() *State {
 	n := *s
-	n.Members, n.Grants, n.Epochs = maps.Clone(s.Members), maps.Clone(s.Grants), slices.Clone(s.Epochs)
+	n.Members, n.Former = maps.Clone(s.Members), maps.Clone(s.Former)
+	n.Grants, n.Epochs = maps.Clone(s.Grants), slices.Clone(s.Epochs)
 	return &n
 }
 

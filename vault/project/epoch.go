@@ -147,7 +147,11 @@ func (r ring) addBackwards(st *chain.State, key [32]byte, i int) error {
 func epochKey(ctx context.Context, srv Server, me *account.Me, st *chain.State, e chain.Epoch) ([32]byte, bool, error) {
 	uid := me.Account.UID
 	body := []byte(nil)
-	if m, ok := st.Members[uid]; ok && m.Epoch == e.Number && len(m.Wrap) > 0 {
+	m, ok := st.Members[uid]
+	if !ok {
+		m = st.Former[uid]
+	}
+	if m.Epoch == e.Number && len(m.Wrap) > 0 {
 		body = m.Wrap
 	} else {
 		raw, err := getBytes(ctx, srv, e.Wraps, maxWraps)

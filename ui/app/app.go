@@ -1,0 +1,166 @@
+// Package app is what a user can do, without how it looks.
+//
+// Every use-case (create a vault, seal a file, check a server, share, run) is
+// a method of App. The command line, the workstation and the demonstration are
+// three callers of the same methods. This is the composition root: the only
+// place where the vault, the server's client and encrypted inference meet. It
+// draws nothing and knows no terminal.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"cipherdeck/remote/api"
+	"cipherdeck/vault"
+	"cipherdeck/vault/account"
+)
+
+// Version is what this program calls itself.
+const Version = "0.1.0-dev"
+
+// VaultFile is the name of the vault in its home folder.
+const VaultFile = "vault.cdv"
+
+// The errors of this package.
+var (
+	ErrLocked   = errors.New("the vault is locked")
+	ErrName     = errors.New("no such name")
+	ErrTaken    = errors.New("the name is taken")
+	ErrWords    = errors.New("the words do not match")
+	ErrVerify   = errors.New("this person's keys are not verified")
+	ErrPin      = errors.New("the server's pinned facts would change")
+	ErrInput    = errors.New("input is not usable")
+	ErrRejected = errors.New("the result was rejected")
+)
+
+// Ask gets a passphrase from whoever sits there; twice asks for it again.
+type Ask func(ctx context.Context, prompt string, twice bool) ([]byte, error)
+
+// Config is how an App is put together. Now and Ask may be nil.
+type Config struct {
+	Home      string // folder of the vault
+	Now       func() time.Time
+	Ask       Ask
+	NoKeyring bool
+	Keyring   vault.Keyring // nil: the OS keyring, entry named after the vault
+}
+
+// App is one user's open workstation. Its methods may be called from several
+// goroutines.
+type App struct {
+	cfg Config
+
+	mu      sync.Mutex
+	vault   *vault.Vault
+	me      *account.Me
+	clients map[string]*api.Client
+	facts   Facts
+}
+
+// Facts is what a face needs to know to say what can be done now.
+type Facts struct {
+	HasVault bool
+	Unlocked bool
+	Name     string // of the account
+	UID      string
+	Servers  int
+	Projects int
+}
+
+// New makes an App on the folder cfg.Home. Nothing is read yet.
+func New(cfg Config) *App {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &App{cfg: cfg, clients: map[string]*api.Client{}}
+}
+
+// DefaultHome is the folder used when none is given: $CIPHERDECK_HOME, else
+// the user's data folder.
+func DefaultHome() (string, error) {
+	if h := os.Getenv("CIPHERDECK_HOME"); h != "" {
+		return h, nil
+	}
+	if d := os.Getenv("XDG_DATA_HOME"); d != "" {
+		return filepath.Join(d, "cipherdeck"), nil
+	}
+	h, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("%w: no home folder: set CIPHERDECK_HOME: %v", ErrInput, err)
+	}
+	return filepath.Join(h, ".local", "share", "cipherdeck"), nil
+}
+
+// Home is the folder of this App.
+func (a *App) Home() string { return a.cfg.Home }
+
+// Now is the App's clock.
+func (a *App) Now() time.Time { return a.cfg.Now() }
+
+func (a *App) vaultPath() string { return filepath.Join(a.cfg.Home, VaultFile) }
+
+// Facts is the present state, cheap enough to ask for every frame.
+func (a *App) Facts() Facts {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f := a.facts
+	f.Unlocked = a.vault != nil
+	if !f.Unlocked {
+		_, err := os.Stat(a.vaultPath())
+		f.HasVault = err == nil
+		return f
+	}
+	f.HasVault, f.Name, f.UID = true, a.me.Account.Name, a.me.Account.UID.String()
+	a.vault.View(func(s vault.State) { f.Servers, f.Projects = len(s.Servers), len(s.Projects) })
+	return f
+}
+
+// Close locks: connections end, keys are wiped.
+func (a *App) Close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.clients {
+		c.Close()
+	}
+	clear(a.clients)
+	if a.vault != nil {
+		a.vault.Close()
+	}
+	a.vault, a.me = nil, nil
+}
+
+// opened returns the unlocked vault and the identity in it. The error wraps
+// ErrLocked.
+func (a *App) opened() (*vault.Vault, *account.Me, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.vault == nil {
+		return nil, nil, ErrLocked
+	}
+	return a.vault, a.me, nil
+}
+
+// view reads the vault's state.
+func (a *App) view(f func(vault.State)) error {
+	v, _, err := a.opened()
+	if err != nil {
+		return err
+	}
+	v.View(f)
+	return nil
+}
+
+// update changes the vault's state and saves it.
+func (a *App) update(f func(*vault.State) error) error {
+	v, _, err := a.opened()
+	if err != nil {
+		return err
+	}
+	return v.Update(f)
+}

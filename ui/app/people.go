@@ -1,0 +1,111 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"sort"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/words"
+	"cipherdeck/vault"
+	"cipherdeck/vault/account"
+)
+
+// Person is somebody's account as this vault knows it.
+type Person struct {
+	Name     string `json:"name"`
+	UID      string `json:"uid"`
+	Words    string `json:"words"` // to compare aloud
+	Verified bool   `json:"verified"`
+}
+
+// Meet fetches the account uid from a server and remembers it. Verified is set
+// only when said, the words that the other person reads from her own screen,
+// match the words computed here: the server could have handed over any keys.
+func (a *App) Meet(ctx context.Context, server string, uid chain.UID, said string) (Person, error) {
+	c, err := a.client(server)
+	if err != nil {
+		return Person{}, err
+	}
+	raw, err := c.Account(ctx, uid)
+	if err != nil {
+		return Person{}, err
+	}
+	other, err := chain.OpenAccount(raw)
+	if err != nil {
+		return Person{}, err
+	}
+	if other.UID != uid {
+		return Person{}, fmt.Errorf("%w: the server answered with account %s", ErrPin, other.UID)
+	}
+	return a.remember(other, said)
+}
+
+func (a *App) remember(other *chain.Account, said string) (Person, error) {
+	_, me, err := a.opened()
+	if err != nil {
+		return Person{}, err
+	}
+	p := Person{Name: other.Name, UID: other.UID.String(), Words: account.Words(me.Account, other)}
+	if said != "" && !words.Equal(said, p.Words) {
+		return p, fmt.Errorf("%w: those of %s are other ones; do not share until you know why", ErrWords, other.Name)
+	}
+	err = a.update(func(s *vault.State) error {
+		old, known := s.People[p.UID]
+		how := old.Verified
+		if said != "" {
+			how = "words"
+		}
+		p.Verified = how != ""
+		if !known {
+			old.Added = a.Now().Unix()
+		}
+		s.People[p.UID] = vault.Person{Name: other.Name, Genesis: other.Raw, Verified: how, Added: old.Added}
+		return nil
+	})
+	return p, err
+}
+
+// People lists everybody this vault knows, by name.
+func (a *App) People() ([]Person, error) {
+	_, me, err := a.opened()
+	if err != nil {
+		return nil, err
+	}
+	var out []Person
+	var bad error
+	err = a.view(func(s vault.State) {
+		for _, p := range s.People {
+			acc, err := chain.OpenAccount(p.Genesis)
+			if err != nil {
+				bad = err
+				continue
+			}
+			out = append(out, Person{Name: p.Name, UID: acc.UID.String(), Words: account.Words(me.Account, acc), Verified: p.Verified != ""})
+		}
+	})
+	if err == nil {
+		err = bad
+	}
+	sort.Slice(out, func(i, j int) bool {
+		return out[i].Name < out[j].Name || out[i].Name == out[j].Name && out[i].UID < out[j].UID
+	})
+	return out, err
+}
+
+// verified finds the account of a person whose keys were verified. With
+// unverified set, any pinned account will do.
+func (a *App) verified(uid chain.UID, unverified bool) (*chain.Account, error) {
+	var p vault.Person
+	var ok bool
+	if err := a.view(func(s vault.State) { p, ok = s.People[uid.String()] }); err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("%w: person %s; meet first: people add %s", ErrName, uid.Short(), uid)
+	}
+	if p.Verified == "" && !unverified {
+		return nil, fmt.Errorf("%w: %s: compare the eight words with him, then: people add %s --words \"…\"", ErrVerify, p.Name, uid)
+	}
+	return chain.OpenAccount(p.Genesis)
+}

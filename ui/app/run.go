@@ -1,0 +1,357 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/doc"
+	"cipherdeck/crypto/id"
+	"cipherdeck/crypto/progress"
+	"cipherdeck/fhe"
+	"cipherdeck/fhe/circuit"
+	"cipherdeck/fhe/holder"
+	"cipherdeck/fhe/job"
+	"cipherdeck/fhe/score"
+	"cipherdeck/remote/api"
+	"cipherdeck/vault/project"
+)
+
+// Where says who computes.
+type Where struct {
+	Here   bool           // on this machine: nothing is sent
+	Server string         // else: through this pinned server
+	Node   *chain.Account // by this node
+	Grant  id.ID          // under this grant
+}
+
+// Outcome is what a run gave and what it took.
+type Outcome struct {
+	Job        id.ID   `json:"job"`
+	Node       string  `json:"node"` // "here" or the node's uid
+	Rows       int     `json:"rows"`
+	Replicated bool    `json:"replicated"`
+	Attempts   int     `json:"attempts"` // leases the job took
+	AUC        float64 `json:"auc_encrypted"`
+	AUCClear   float64 `json:"auc_clear"`
+	BaseRate   float64 `json:"base_rate"`
+	HasTruth   bool    `json:"has_truth"`
+	MaxError   float64 `json:"max_error"`   // of a logit, against the clear model
+	ErrorBound float64 `json:"error_bound"` // promised by the plan
+	Canaries   int     `json:"canaries"`    // checked, in all batches
+	Caught     Caught  `json:"detection"`   // what the canaries of one batch would catch
+	BytesUp    int64   `json:"bytes_up"`
+	BytesDown  int64   `json:"bytes_down"`
+	Seconds    Times   `json:"seconds"`
+	RowsPerSec float64 `json:"rows_per_second"` // encrypt to scores, end to end
+	Engine     string  `json:"engine"`
+
+	Scores []float64 `json:"-"` // probabilities, in the order of the rows
+}
+
+// Caught is the probability that at least one canary of a batch is hit when a
+// node answers a share of its rows wrongly.
+type Caught struct {
+	One    float64 `json:"one_percent"`
+	Five   float64 `json:"five_percent"`
+	Twenty float64 `json:"twenty_percent"`
+	All    float64 `json:"all"` // another model: every row
+}
+
+// Times is where the time of a run went.
+type Times struct {
+	Encrypt float64 `json:"encrypt_and_upload"`
+	Compute float64 `json:"queue_and_compute"`
+	Decrypt float64 `json:"download_and_decrypt"`
+	Total   float64 `json:"total"`
+}
+
+// Run encrypts the rows of w, has them scored, checks the answer and decrypts
+// it. The error wraps fhe.ErrCanary when the answer is wrong, and then nothing
+// of it is returned but the figures of the attempt.
+func (a *App) Run(ctx context.Context, p *project.Project, w *Work, at Where, sink progress.Sink) (*Outcome, error) {
+	h, err := holder.New(w.Plan)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	out := &Outcome{Rows: w.Rows(), Replicated: w.Replicated, ErrorBound: w.Plan.Forecast.MaxError, Caught: detection(w.Plan.Forecast.Canaries)}
+	blobs, compute, err := a.place(ctx, p, at, sink)
+	if err != nil {
+		return nil, err
+	}
+	count := &counted{Blobs: blobs}
+	defer func() { out.BytesUp, out.BytesDown = count.up.Load(), count.down.Load() }()
+	r := run{a: a, w: w, h: h, out: out, blobs: count, sink: sink}
+	start := a.Now()
+	j, sets, err := r.send(ctx, p.ID(), at)
+	if err != nil {
+		return out, err
+	}
+	sent := a.Now()
+	res, err := compute(ctx, j, out)
+	if err != nil {
+		return out, err
+	}
+	done := a.Now()
+	logits, err := r.receive(ctx, res, sets)
+	end := a.Now()
+	out.Seconds = Times{sent.Sub(start).Seconds(), done.Sub(sent).Seconds(), end.Sub(done).Seconds(), end.Sub(start).Seconds()}
+	if err != nil {
+		return out, err
+	}
+	out.RowsPerSec = float64(out.Rows) / max(out.Seconds.Total, 1e-9)
+	out.Engine = res.Engine
+	return out, r.judge(logits)
+}
+
+// run is one run under way.
+type run struct {
+	a     *App
+	w     *Work
+	h     *holder.Holder
+	out   *Outcome
+	blobs job.Blobs
+	sink  progress.Sink
+}
+
+// send encrypts and uploads everything that the job names.
+func (r *run) send(ctx context.Context, pid id.ID, at Where) (job.JobDoc, []*holder.CanarySet, error) {
+	j := job.JobDoc{V: 1, Project: pid, Grant: at.Grant, MinIsolation: job.IsolationProcess, NotAfter: r.a.Now().Add(time.Hour).Unix()}
+	rand.Read(j.Nonce[:])
+	core, err := doc.Encode(r.w.Plan.Core)
+	if err != nil {
+		return j, nil, err
+	}
+	if j.Plan, err = r.blobs.Put(ctx, core); err != nil {
+		return j, nil, err
+	}
+	if j.Model, err = r.blobs.Put(ctx, r.w.model); err != nil {
+		return j, nil, err
+	}
+	r.sink.Phase("encrypt and send", int64(r.w.Rows()), progress.Rows)
+	opt := holder.Run{Workers: runtime.GOMAXPROCS(0), Progress: r.sink}
+	names, sets, err := r.h.EncryptAll(ctx, r.w.rows, r.w.affine, r.w.Plan.Forecast.Canaries, opt, r.blobs.Put)
+	if err != nil {
+		return j, nil, err
+	}
+	for _, s := range sets {
+		r.out.Canaries += len(s.At)
+	}
+	set, err := doc.Encode(job.BatchSet{V: 1, Batches: names})
+	if err != nil {
+		return j, nil, err
+	}
+	j.Inputs, err = r.blobs.Put(ctx, set)
+	return j, sets, err
+}
+
+// receive fetches the outputs of a result and decrypts them, canaries first.
+func (r *run) receive(ctx context.Context, res job.Result, sets []*holder.CanarySet) ([]float64, error) {
+	const maxSet = 4 << 20
+	raw, err := r.blobs.Get(ctx, res.Outputs, maxSet)
+	if err != nil {
+		return nil, err
+	}
+	var outs job.BatchSet
+	if err := doc.Decode(raw, &outs); err != nil {
+		return nil, fmt.Errorf("%w: list of outputs: %w", ErrRejected, err)
+	}
+	if len(outs.Batches) != len(sets) {
+		return nil, fmt.Errorf("%w: %d batches came back, %d were sent", ErrRejected, len(outs.Batches), len(sets))
+	}
+	r.sink.Phase("fetch and decrypt", int64(r.w.Rows()), progress.Rows)
+	opt := holder.Run{Workers: runtime.GOMAXPROCS(0), Progress: r.sink}
+	return r.h.DecryptAll(ctx, outs.Batches, sets, opt, func(ctx context.Context, i id.ID) ([]byte, error) {
+		return r.blobs.Get(ctx, i, r.h.ResultSize())
+	})
+}
+
+// judge holds the logits against the clear model and scores both.
+func (r *run) judge(logits []float64) error {
+	clear, err := r.w.graph.Logits(r.w.rows)
+	if err != nil {
+		return err
+	}
+	if len(clear) != len(logits) {
+		return fmt.Errorf("%w: %d rows came back, %d were sent", ErrRejected, len(logits), len(clear))
+	}
+	for i := range clear {
+		r.out.MaxError = max(r.out.MaxError, math.Abs(clear[i]-logits[i]))
+	}
+	if !(r.out.MaxError <= r.out.ErrorBound) {
+		return fmt.Errorf("%w: a logit is off by %.3g, the plan promised %.3g", ErrRejected, r.out.MaxError, r.out.ErrorBound)
+	}
+	r.out.Scores = final(r.w.Plan.Core.Final, logits)
+	if r.w.truth == nil {
+		return nil
+	}
+	r.out.HasTruth = true
+	if r.out.AUC, err = score.AUC(r.out.Scores, r.w.truth); err != nil {
+		return err
+	}
+	if r.out.AUCClear, err = score.AUC(final(r.w.Plan.Core.Final, clear), r.w.truth); err != nil {
+		return err
+	}
+	r.out.BaseRate = score.BaseRate(r.w.truth)
+	return nil
+}
+
+// final applies the last step in clear.
+func final(f fhe.Final, logits []float64) []float64 {
+	out := make([]float64, len(logits))
+	for i, x := range logits {
+		out[i] = x
+		if f == fhe.FinalSigmoid {
+			out[i] = 1 / (1 + math.Exp(-x))
+		}
+	}
+	return out
+}
+
+func detection(canaries int) Caught {
+	p := func(f float64) float64 { return holder.DetectionProbability(f, canaries) }
+	return Caught{p(0.01), p(0.05), p(0.2), p(1)}
+}
+
+// computer has a job done and gives back its checked result.
+type computer func(ctx context.Context, j job.JobDoc, out *Outcome) (job.Result, error)
+
+// place decides where blobs go and who computes.
+func (a *App) place(ctx context.Context, p *project.Project, at Where, sink progress.Sink) (job.Blobs, computer, error) {
+	if at.Here {
+		m := memory{new(sync.Map)}
+		return m, func(ctx context.Context, j job.JobDoc, out *Outcome) (job.Result, error) {
+			out.Node, out.Attempts = "here", 1
+			return circuit.Runner{Workers: runtime.GOMAXPROCS(0)}.Run(ctx, j, m, sink)
+		}, nil
+	}
+	// A verdict as fresh as can be before anything of a job is sent.
+	if _, err := a.Attest(ctx, at.Server); err != nil {
+		return nil, nil, err
+	}
+	c, err := a.client(at.Server)
+	if err != nil {
+		return nil, nil, err
+	}
+	return stored{p.Server()}, func(ctx context.Context, j job.JobDoc, out *Outcome) (job.Result, error) {
+		return a.offload(ctx, c.Project(p.ID()), j, at.Node, out, sink)
+	}, nil
+}
+
+// offload submits j and waits for the node's signed result.
+func (a *App) offload(ctx context.Context, c *api.Project, j job.JobDoc, node *chain.Account, out *Outcome, sink progress.Sink) (job.Result, error) {
+	_, me, err := a.opened()
+	if err != nil {
+		return job.Result{}, err
+	}
+	raw, err := doc.Sign(job.DocType, j, me.Device)
+	if err != nil {
+		return job.Result{}, err
+	}
+	out.Job, out.Node = id.Of(raw), node.UID.String()
+	if _, err := c.SubmitJob(ctx, raw); err != nil {
+		return job.Result{}, err
+	}
+	return a.wait(ctx, c, out, sink, func(result []byte) (job.Result, error) {
+		return job.OpenResult(result, out.Job, j, node.Device)
+	})
+}
+
+// wait follows a job until it ends, by long polls.
+func (a *App) wait(ctx context.Context, c *api.Project, out *Outcome, sink progress.Sink, open func([]byte) (job.Result, error)) (job.Result, error) {
+	sink.Phase("compute on "+chainShort(out.Node), int64(out.Rows), progress.Rows)
+	var seen uint64
+	for {
+		st, err := c.Job(ctx, out.Job, 20*time.Second, seen)
+		if err != nil {
+			return job.Result{}, err
+		}
+		seen, out.Attempts = st.Rev, st.Attempt
+		switch st.State {
+		case api.JobDone:
+			return open(st.Result)
+		case api.JobFailed:
+			return job.Result{}, fmt.Errorf("%w: node gave up after %d attempts: %s", ErrRejected, st.Attempt, st.Reason)
+		}
+	}
+}
+
+func chainShort(uid string) string {
+	if len(uid) > 8 {
+		return uid[:8]
+	}
+	return uid
+}
+
+// stored is a project's blobs as a job needs them.
+type stored struct{ project.Server }
+
+// Get fetches blob i of at most max bytes and checks its name.
+func (s stored) Get(ctx context.Context, i id.ID, max int64) ([]byte, error) {
+	r, err := s.GetBlob(ctx, i, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, max+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > max || id.Of(b) != i {
+		return nil, fmt.Errorf("%w: blob %s does not match its name", project.ErrDamaged, i.Short())
+	}
+	return b, nil
+}
+
+// Put stores b under its name.
+func (s stored) Put(ctx context.Context, b []byte) (id.ID, error) {
+	i := id.Of(b)
+	return i, s.PutBlob(ctx, i, int64(len(b)), bytes.NewReader(b))
+}
+
+// memory is the blobs of a run on this machine.
+type memory struct{ m *sync.Map }
+
+// Get returns blob i.
+func (m memory) Get(_ context.Context, i id.ID, max int64) ([]byte, error) {
+	v, ok := m.m.Load(i)
+	if !ok || int64(len(v.([]byte))) > max {
+		return nil, fmt.Errorf("%w: blob %s", ErrName, i.Short())
+	}
+	return v.([]byte), nil
+}
+
+// Put keeps b.
+func (m memory) Put(_ context.Context, b []byte) (id.ID, error) {
+	i := id.Of(b)
+	m.m.Store(i, bytes.Clone(b))
+	return i, nil
+}
+
+// counted counts the bytes that pass.
+type counted struct {
+	job.Blobs
+	up, down atomic.Int64
+}
+
+// Get counts down.
+func (c *counted) Get(ctx context.Context, i id.ID, max int64) ([]byte, error) {
+	b, err := c.Blobs.Get(ctx, i, max)
+	c.down.Add(int64(len(b)))
+	return b, err
+}
+
+// Put counts up.
+func (c *counted) Put(ctx context.Context, b []byte) (id.ID, error) {
+	c.up.Add(int64(len(b)))
+	return c.Blobs.Put(ctx, b)
+}

@@ -1,0 +1,151 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+
+	"cipherdeck/crypto/keys"
+	"cipherdeck/vault"
+	"cipherdeck/vault/account"
+)
+
+// Identity is who the vault's owner is.
+type Identity struct {
+	Name  string   `json:"name"`
+	UID   string   `json:"uid"`
+	Vault string   `json:"vault"`
+	Slots []string `json:"slots"`
+	By    string   `json:"opened_by,omitempty"`
+}
+
+// InitVault creates the vault of a new identity called name, opened by
+// passphrase and, if keyring is set, by the OS keyring as well. It stays open.
+func (a *App) InitVault(ctx context.Context, name string, passphrase []byte, keyring bool) (Identity, error) {
+	if err := os.MkdirAll(a.cfg.Home, 0o700); err != nil {
+		return Identity{}, err
+	}
+	if _, err := os.Lstat(a.vaultPath()); err == nil {
+		return Identity{}, fmt.Errorf("%w: %s", vault.ErrExists, a.vaultPath())
+	}
+	acc, err := account.New(ctx, rand.Reader, name, 3072)
+	if err != nil {
+		return Identity{}, err
+	}
+	slots := []vault.NewSlot{vault.PassphraseSlot(passphrase, keys.DefaultArgon2id())}
+	if keyring {
+		slots = append(slots, vault.KeyringSlot(a.keyring()))
+	}
+	v, err := vault.Create(a.vaultPath(), vault.State{Account: acc}, slots...)
+	if err != nil {
+		return Identity{}, err
+	}
+	return a.adopt(v, "passphrase")
+}
+
+// Unlock opens the vault: by the OS keyring when it has a slot for it, else by
+// the passphrase that pass gives.
+func (a *App) Unlock(ctx context.Context, pass func(context.Context) ([]byte, error)) (Identity, error) {
+	if id, err := a.WhoAmI(); err == nil {
+		return id, nil
+	}
+	slots, err := vault.Slots(a.vaultPath())
+	if err != nil {
+		return Identity{}, err
+	}
+	if !a.cfg.NoKeyring && hasSlot(slots, vault.SlotKeyring) {
+		v, err := vault.Open(ctx, a.vaultPath(), vault.FromKeyring(a.keyring()))
+		if err == nil {
+			return a.adopt(v, "OS keyring")
+		}
+		if !keyringFailed(err) || !hasSlot(slots, vault.SlotPassphrase) {
+			return Identity{}, err
+		}
+	}
+	pw, err := pass(ctx)
+	if err != nil {
+		return Identity{}, err
+	}
+	defer clear(pw)
+	v, err := vault.Open(ctx, a.vaultPath(), vault.Passphrase(pw))
+	if err != nil {
+		return Identity{}, err
+	}
+	return a.adopt(v, "passphrase")
+}
+
+// UnlockAsking is Unlock with the App's way to ask for a passphrase.
+func (a *App) UnlockAsking(ctx context.Context) (Identity, error) {
+	return a.Unlock(ctx, func(ctx context.Context) ([]byte, error) { return a.Ask(ctx, "Passphrase of "+a.vaultPath(), false) })
+}
+
+// Ask gets a passphrase from whoever sits there.
+func (a *App) Ask(ctx context.Context, prompt string, twice bool) ([]byte, error) {
+	if a.cfg.Ask == nil {
+		return nil, ErrLocked
+	}
+	return a.cfg.Ask(ctx, prompt, twice)
+}
+
+// ForgetKeyring removes the vault's entry from the OS keyring.
+func (a *App) ForgetKeyring(ctx context.Context) error { return a.keyring().Delete(ctx) }
+
+// WhoAmI is the open vault's identity.
+func (a *App) WhoAmI() (Identity, error) {
+	_, me, err := a.opened()
+	if err != nil {
+		return Identity{}, err
+	}
+	return a.identity(me, "")
+}
+
+func (a *App) adopt(v *vault.Vault, by string) (Identity, error) {
+	var acc vault.Account
+	v.View(func(s vault.State) { acc = s.Account })
+	me, err := account.Load(acc)
+	if err != nil {
+		v.Close()
+		return Identity{}, err
+	}
+	a.mu.Lock()
+	a.vault, a.me = v, me
+	a.mu.Unlock()
+	return a.identity(me, by)
+}
+
+func (a *App) identity(me *account.Me, by string) (Identity, error) {
+	slots, err := vault.Slots(a.vaultPath())
+	out := Identity{Name: me.Account.Name, UID: me.Account.UID.String(), Vault: a.vaultPath(), By: by}
+	for _, s := range slots {
+		out.Slots = append(out.Slots, s.Type.String())
+	}
+	return out, err
+}
+
+func (a *App) keyring() vault.Keyring {
+	if a.cfg.Keyring != nil {
+		return a.cfg.Keyring
+	}
+	return vault.OSKeyring(a.vaultPath())
+}
+
+func hasSlot(slots []vault.SlotInfo, t vault.SlotType) bool {
+	for _, s := range slots {
+		if s.Type == t {
+			return true
+		}
+	}
+	return false
+}
+
+// keyringFailed tells a keyring that is not there from a vault that is broken.
+func keyringFailed(err error) bool {
+	for _, k := range []error{vault.ErrKeyringAbsent, vault.ErrKeyringLocked, vault.ErrKeyringDenied, vault.ErrKeyringTimeout, vault.ErrKeyringMissing} {
+		if errors.Is(err, k) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,148 @@
+// Package cli is the command line. It has no commands of its own: it parses,
+// runs and prints the actions of the registry.
+//
+// Every command takes --json and then prints one object, also for an error:
+//
+//	{"v":1,"ok":true,"data":{…}}
+//	{"v":1,"ok":false,"error":{"code":"…","field":"…","cause":"…","cure":"…"}}
+//
+// Progress and questions go to the terminal or standard error, results to
+// standard output, so that results can be piped.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"cipherdeck/crypto/progress"
+	"cipherdeck/ui/action"
+	"cipherdeck/ui/app"
+	"cipherdeck/ui/plain"
+)
+
+// Env is what the command line runs in.
+type Env struct {
+	Stdout, Stderr io.Writer
+	Passphrase     []byte // what main took from the environment
+	Actions        []*action.Action
+	Now            func() time.Time
+}
+
+// envelope is the JSON form of every answer.
+type envelope struct {
+	V     int        `json:"v"`
+	OK    bool       `json:"ok"`
+	Data  any        `json:"data,omitempty"`
+	Error *app.Fault `json:"error,omitempty"`
+}
+
+// Main runs one command and returns the exit code.
+func Main(ctx context.Context, env Env, words []string) int {
+	asJSON := wantsJSON(words)
+	res, err := run(ctx, env, words, asJSON)
+	if err != nil {
+		return env.fail(err, res, asJSON)
+	}
+	if asJSON {
+		env.print(envelope{V: 1, OK: true, Data: res.Data})
+		return app.ExitOK
+	}
+	for _, l := range res.Text {
+		fmt.Fprintln(env.Stdout, plain.Text(l))
+	}
+	return app.ExitOK
+}
+
+func run(ctx context.Context, env Env, words []string, asJSON bool) (action.Result, error) {
+	if len(words) == 0 || words[0] == "help" || words[0] == "--help" || words[0] == "-h" {
+		return help(env.Actions, words[min(1, len(words)):])
+	}
+	if words[0] == "--version" {
+		words = []string{"version"}
+	}
+	a, rest := find(env.Actions, words)
+	if a == nil {
+		return action.Result{}, fmt.Errorf("%w: there is no command %q; try: cipherdeck help", ErrUsage, words[0])
+	}
+	args, err := parse(a, rest)
+	if err != nil {
+		return action.Result{}, fmt.Errorf("%w\n  cipherdeck %s", err, a.Usage())
+	}
+	if args.Has("help") {
+		return explain(a), nil
+	}
+	return env.perform(ctx, a, args, asJSON)
+}
+
+func (env Env) perform(ctx context.Context, a *action.Action, args action.Args, asJSON bool) (action.Result, error) {
+	home := args.Get("home")
+	if home == "" {
+		var err error
+		if home, err = app.DefaultHome(); err != nil {
+			return action.Result{}, err
+		}
+	}
+	sec := &secrets{fd: args.Get("passphrase-fd"), env: env.Passphrase}
+	ap := app.New(app.Config{Home: home, Now: env.Now, Ask: sec.get, NoKeyring: args.Has("no-keyring") || sec.given()})
+	defer ap.Close()
+	var sink progress.Sink = progress.Discard{}
+	if !asJSON && !args.Has("quiet") {
+		sink = newLineSink(env.Stderr, env.Now)
+	}
+	if a.Vault {
+		if _, err := ap.UnlockAsking(ctx); err != nil {
+			return action.Result{}, err
+		}
+	}
+	return a.Run(ctx, ap, args, sink)
+}
+
+// fail prints the error, and what there is of a result: a refused attestation
+// still has a chain to show.
+func (env Env) fail(err error, res action.Result, asJSON bool) int {
+	f := app.Explain(err)
+	if errors.Is(err, ErrUsage) {
+		f.Code, f.Exit = "usage", app.ExitUsage
+	}
+	if errors.Is(err, ErrNoPassphrase) {
+		f.Code, f.Exit = "no-passphrase", app.ExitLocked
+	}
+	if asJSON {
+		env.print(envelope{V: 1, Data: res.Data, Error: &f})
+		return f.Exit
+	}
+	for _, l := range res.Text {
+		fmt.Fprintln(env.Stdout, plain.Text(l))
+	}
+	fmt.Fprintf(env.Stderr, "cipherdeck: %s\n", plain.Lines(f.Cause))
+	if f.Cure != "" {
+		fmt.Fprintf(env.Stderr, "cipherdeck: hint: %s\n", plain.Text(f.Cure))
+	}
+	return f.Exit
+}
+
+func (env Env) print(v envelope) {
+	e := json.NewEncoder(env.Stdout)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		fmt.Fprintf(env.Stderr, "cipherdeck: %v\n", err)
+	}
+}
+
+// wantsJSON looks for --json before anything is parsed, so that even a
+// misspelt command answers in JSON.
+func wantsJSON(words []string) bool {
+	for _, w := range words {
+		if w == "--" {
+			return false
+		}
+		if w == "--json" {
+			return true
+		}
+	}
+	return false
+}

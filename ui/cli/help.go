@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"cipherdeck/ui/action"
+)
+
+// help lists all commands, or explains the one that words name.
+func help(list []*action.Action, words []string) (action.Result, error) {
+	if len(words) > 0 {
+		a, _ := find(list, words)
+		if a == nil {
+			return action.Result{}, fmt.Errorf("%w: there is no command %q", ErrUsage, strings.Join(words, " "))
+		}
+		return explain(a), nil
+	}
+	text := []string{
+		"cipherdeck: compute on data nobody else can read, and prove it.",
+		"",
+		"  cipherdeck                     open the workstation (on a terminal)",
+	}
+	type entry struct {
+		Command string `json:"command"`
+		Title   string `json:"title"`
+	}
+	var data []entry
+	for _, a := range list {
+		text = append(text, fmt.Sprintf("  cipherdeck %-19s %s", a.Command(), a.Title))
+		data = append(data, entry{a.Command(), a.Title})
+	}
+	text = append(text, "", "cipherdeck help COMMAND explains one of them; every command takes --json.")
+	return action.Result{Data: data, Text: text}, nil
+}
+
+// explain is the help of one action.
+func explain(a *action.Action) action.Result {
+	text := []string{a.Title + ".", "", "  cipherdeck " + a.Usage(), ""}
+	if a.Help != "" {
+		text = append(text, wrap(a.Help, 78)...)
+		text = append(text, "")
+	}
+	for _, g := range append(a.Args, globals()...) {
+		name := "--" + g.Flag
+		if g.Flag == "" {
+			name = strings.ToUpper(g.Name)
+		}
+		if g.Short != "" {
+			name = "-" + g.Short + ", " + name
+		}
+		line := fmt.Sprintf("  %-18s %s", name, g.Help)
+		if g.Default != "" {
+			line += " (default " + g.Default + ")"
+		}
+		text = append(text, line)
+	}
+	return action.Result{Data: map[string]string{"command": a.Command(), "usage": a.Usage(), "title": a.Title, "help": a.Help}, Text: text}
+}
+
+// wrap breaks s into lines of at most width characters.
+func wrap(s string, width int) []string {
+	var out []string
+	line := ""
+	for _, w := range strings.Fields(s) {
+		if line != "" && len(line)+1+len(w) > width {
+			out = append(out, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += w
+	}
+	return append(out, line)
+}

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"cipherdeck/ui/action"
+)
+
+// ErrUsage is wrapped when the command line cannot be understood.
+var ErrUsage = errors.New("usage")
+
+// globals are the flags that every command takes.
+func globals() []action.Arg {
+	return []action.Arg{
+		{Name: "home", Flag: "home", Help: "folder of the vault and settings (default: $CIPHERDECK_HOME, else the user's data folder)"},
+		{Name: "json", Flag: "json", Switch: true, Help: "print one JSON object"},
+		{Name: "quiet", Flag: "quiet", Short: "q", Switch: true, Help: "no progress"},
+		{Name: "help", Flag: "help", Short: "h", Switch: true, Help: "explain this command"},
+		{Name: "passphrase-fd", Flag: "passphrase-fd", Help: "read the passphrase from this file descriptor"},
+		{Name: "no-keyring", Flag: "no-keyring", Switch: true, Help: "do not ask the OS keyring"},
+	}
+}
+
+// find picks the action that the first words name, the longest name first.
+func find(list []*action.Action, words []string) (*action.Action, []string) {
+	for n := min(2, len(words)); n > 0; n-- {
+		if a := action.Find(list, strings.Join(words[:n], ".")); a != nil && !strings.HasPrefix(words[n-1], "-") {
+			return a, words[n:]
+		}
+	}
+	return nil, words
+}
+
+// parse reads words as the arguments of a. Flags may stand anywhere; "--"
+// ends them. Errors wrap ErrUsage.
+func parse(a *action.Action, words []string) (action.Args, error) {
+	all := append(globals(), a.Args...)
+	got := action.Args{}
+	var loose []string
+	for len(words) > 0 {
+		w := words[0]
+		words = words[1:]
+		if w == "--" {
+			loose = append(loose, words...)
+			break
+		}
+		if len(w) < 2 || w[0] != '-' {
+			loose = append(loose, w)
+			continue
+		}
+		name, value, inline := strings.Cut(w, "=")
+		g, err := flagNamed(all, name)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case g.Switch && inline:
+			return nil, fmt.Errorf("%w: %s takes no value", ErrUsage, name)
+		case g.Switch:
+			value = "true"
+		case !inline && len(words) == 0:
+			return nil, fmt.Errorf("%w: %s needs a value", ErrUsage, name)
+		case !inline:
+			value, words = words[0], words[1:]
+		}
+		if got.Has(g.Name) && !g.Many {
+			return nil, fmt.Errorf("%w: %s is given twice", ErrUsage, name)
+		}
+		got[g.Name] = append(got[g.Name], value)
+	}
+	if got.Has("help") {
+		return got, nil
+	}
+	return got, positional(a, got, loose)
+}
+
+func flagNamed(all []action.Arg, name string) (action.Arg, error) {
+	for _, g := range all {
+		if g.Flag != "" && name == "--"+g.Flag || g.Short != "" && name == "-"+g.Short {
+			return g, nil
+		}
+	}
+	return action.Arg{}, fmt.Errorf("%w: there is no flag %s here", ErrUsage, name)
+}
+
+func positional(a *action.Action, got action.Args, loose []string) error {
+	for _, g := range a.Args {
+		switch {
+		case g.Flag == "" && g.Many:
+			got[g.Name], loose = loose, nil
+		case g.Flag == "" && len(loose) > 0:
+			got[g.Name], loose = loose[:1], loose[1:]
+		case !got.Has(g.Name) && g.Default != "":
+			got[g.Name] = []string{g.Default}
+		}
+		if g.Need && !got.Has(g.Name) {
+			return fmt.Errorf("%w: %s is missing", ErrUsage, argName(g))
+		}
+	}
+	if len(loose) > 0 {
+		return fmt.Errorf("%w: %q is one argument too many", ErrUsage, loose[0])
+	}
+	return nil
+}
+
+func argName(g action.Arg) string {
+	if g.Flag != "" {
+		return "--" + g.Flag
+	}
+	return strings.ToUpper(g.Name)
+}
