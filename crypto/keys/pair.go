@@ -56,12 +56,15 @@ func (p Pair) Public() Public {
 // an exponent other than 65537, an X-Wing key of wrong length or encoding.
 // Errors wrap ErrRSA or ErrXWing.
 func (p Public) Check() error {
-	if err := checkRSA(p.RSA); err != nil {
+	if err := p.CheckRSA(); err != nil {
 		return err
 	}
 	_, err := p.KEM()
 	return err
 }
+
+// CheckRSA is Check for the RSA key alone.
+func (p Public) CheckRSA() error { return checkRSA(p.RSA) }
 
 // KEM is the X-Wing key in the form that crypto/hpke takes. Errors wrap ErrXWing.
 func (p Public) KEM() (hpke.PublicKey, error) {

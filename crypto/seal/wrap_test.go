@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -14,7 +15,7 @@ var testPairs = [...]func() keys.Pair{makePair(1), makePair(2)}
 
 func makePair(b byte) func() keys.Pair {
 	return sync.OnceValue(func() keys.Pair {
-		p, err := keys.NewPair(bgCtx(), keys.Seed{b}, 2048)
+		p, err := keys.NewPair(context.Background(), keys.Seed{b}, 2048)
 		if err != nil {
 			panic(err)
 		}

@@ -1,0 +1,124 @@
+package seal
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+
+	"cipherdeck/crypto/cobblestone"
+	"cipherdeck/crypto/progress"
+)
+
+// Seal writes to dst a container of what src gives until io.EOF, for all of
+// to. If m.Size is not SizeUnknown, src must give exactly that much.
+//
+// On error dst holds the beginning of a container that will not open. sink may
+// be nil. Errors wrap ErrRecipients, ErrMeta, the errors of package keys, of
+// ctx, src or dst.
+func Seal(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []Recipient, sink progress.Sink) error {
+	h, k, err := newHeader(m, to)
+	if err != nil {
+		return err
+	}
+	if _, err := dst.Write(h.raw); err != nil {
+		return fmt.Errorf("write container: %w", err)
+	}
+	w, err := cobblestone.NewWriter(dst, k.payload, h.payloadContext())
+	if err != nil {
+		return fmt.Errorf("write container: %w", err)
+	}
+	n, err := w.ReadFrom(watch(ctx, src, "seal", m.Size, sink))
+	if err == nil && m.Size != SizeUnknown && n != m.Size {
+		err = fmt.Errorf("%w: %d bytes were read, %d announced; did the input change meanwhile?", ErrMeta, n, m.Size)
+	}
+	if err != nil {
+		w.Abort()
+		return err
+	}
+	return w.Close()
+}
+
+// newHeader draws the keys of a new container and addresses it.
+func newHeader(m Meta, to []Recipient) (*header, fileKeys, error) {
+	if len(to) < 1 || len(to) > maxStanzas {
+		return nil, fileKeys{}, fmt.Errorf("%w: there are %d, want 1 to %d", ErrRecipients, len(to), maxStanzas)
+	}
+	var key FileKey
+	h := &header{}
+	rand.Read(key[:])
+	rand.Read(h.file[:])
+	k, err := key.expand(h.file)
+	if err != nil {
+		return nil, k, err
+	}
+	if h.meta, err = k.sealMeta(m); err != nil {
+		return nil, k, err
+	}
+	if err := h.address(key, to); err != nil {
+		return nil, k, err
+	}
+	if h.raw, err = h.build(); err != nil {
+		return nil, k, err
+	}
+	copy(h.raw[len(h.raw)-macSize:], k.mac(h.raw))
+	return h, k, nil
+}
+
+// address adds a stanza for each recipient, none twice.
+func (h *header) address(key FileKey, to []Recipient) error {
+	seen := map[string]int{}
+	for i, r := range to {
+		s, err := r.Wrap(key, h.file)
+		if err != nil {
+			return fmt.Errorf("recipient %d: %w", i+1, err)
+		}
+		if name := s.info().key(); name != "" {
+			if j, twice := seen[name]; twice {
+				return fmt.Errorf("%w: %d and %d are the same", ErrRecipients, j+1, i+1)
+			}
+			seen[name] = i
+		}
+		h.stanzas = append(h.stanzas, s)
+	}
+	if err := checkAlone(h.stanzas); err != nil {
+		return fmt.Errorf("%w: a passphrase must be alone", ErrRecipients)
+	}
+	return nil
+}
+
+// watched is a source that stops when its context does and reports progress.
+type watched struct {
+	ctx  context.Context
+	src  io.Reader
+	sink progress.Sink
+}
+
+func watch(ctx context.Context, src io.Reader, phase string, total int64, sink progress.Sink) io.Reader {
+	if sink == nil {
+		sink = progress.Discard{}
+	}
+	sink.Phase(phase, max(total, 0), progress.Bytes)
+	return watched{ctx, src, sink}
+}
+
+func (w watched) Read(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := w.src.Read(p)
+	w.sink.Add(int64(n))
+	return n, err
+}
+
+// payloadError says of a container what cobblestone says of a payload.
+func payloadError(err error) error {
+	switch {
+	case errors.Is(err, cobblestone.ErrTruncated):
+		return fmt.Errorf("%w: %w", ErrTruncated, err)
+	case errors.Is(err, cobblestone.ErrAuth):
+		return fmt.Errorf("%w: %w", ErrAuth, err)
+	}
+	return err
+}

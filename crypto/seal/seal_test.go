@@ -1,5 +1,0 @@
-package seal
-
-import "context"
-
-func bgCtx() context.Context { return context.Background() }
