@@ -83,6 +83,9 @@ func (k NodeKeys) Load() (*Node, error) {
 	if a.Kind != chain.Node {
 		return nil, fmt.Errorf("%w: the genesis is of a %s, want a node", ErrMismatch, a.Kind)
 	}
+	if a.Name != k.Name {
+		return nil, fmt.Errorf("%w: name %q, the genesis has %q", ErrMismatch, k.Name, a.Name)
+	}
 	d, err := deviceKeys(k.Seed)
 	if err != nil {
 		return nil, err
