@@ -106,8 +106,10 @@ func (v *Vault) save(keep string, edit func(f *file, st *State, key []byte) erro
 		return err
 	}
 	if keep == "" {
-		if err := os.Remove(backup(v.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+		for _, p := range []string{backup(v.path), backup(v.path) + ".tmp"} { // the second of a killed process
+			if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 	}
 	return v.write(f, st, keep)
