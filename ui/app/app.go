@@ -54,13 +54,13 @@ type Config struct {
 // App is one user's open workstation. Its methods may be called from several
 // goroutines.
 type App struct {
-	cfg Config
+	cfg   Config
+	board *Board
 
 	mu      sync.Mutex
 	vault   *vault.Vault
 	me      *account.Me
-	clients map[string]*api.Client
-	facts   Facts
+	clients map[clientKey]*api.Client
 }
 
 // Facts is what a face needs to know to say what can be done now.
@@ -78,7 +78,7 @@ func New(cfg Config) *App {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &App{cfg: cfg, clients: map[string]*api.Client{}}
+	return &App{cfg: cfg, board: newBoard(), clients: map[clientKey]*api.Client{}}
 }
 
 // DefaultHome is the folder used when none is given: $CIPHERDECK_HOME, else
@@ -100,6 +100,9 @@ func DefaultHome() (string, error) {
 // Home is the folder of this App.
 func (a *App) Home() string { return a.cfg.Home }
 
+// Board is what happened since the program started.
+func (a *App) Board() *Board { return a.board }
+
 // Now is the App's clock.
 func (a *App) Now() time.Time { return a.cfg.Now() }
 
@@ -109,7 +112,7 @@ func (a *App) vaultPath() string { return filepath.Join(a.cfg.Home, VaultFile) }
 func (a *App) Facts() Facts {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	f := a.facts
+	var f Facts
 	f.Unlocked = a.vault != nil
 	if !f.Unlocked {
 		_, err := os.Stat(a.vaultPath())

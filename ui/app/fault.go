@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"cipherdeck/attest"
+	"cipherdeck/attest/channel"
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/keys"
@@ -68,7 +69,7 @@ func faultRules() []faultRule {
 		{project.ErrNoKey, "no-key", ExitLocked, "ask an owner of the project to share it again"},
 		{attest.ErrRefused, "refused", ExitRefused, "do not send anything to this server until its operator explains the broken link"},
 		{ErrPin, "pin-changed", ExitRefused, "ask the operator by another channel whether this change is meant"},
-		{api.ErrPin, "pin-changed", ExitRefused, "ask the operator by another channel whether this change is meant"},
+		{channel.ErrPin, "pin-changed", ExitRefused, "ask the operator by another channel whether this change is meant"},
 		{ErrWords, "words-differ", ExitRefused, "compare again by voice; if they still differ, somebody is between you"},
 		{ErrVerify, "not-verified", ExitRefused, "compare the words first, or say --unverified"},
 		{project.ErrRollback, "rollback", ExitDamaged, "the server is not honest or was restored from an old backup: ask a teammate for her head"},
@@ -80,6 +81,11 @@ func faultRules() []faultRule {
 		{fhe.ErrCanary, "canary", ExitRejected, "do not use the result; run on another node with new keys"},
 		{ErrRejected, "rejected", ExitRejected, "do not use the result; run on another node with new keys"},
 		{job.ErrMismatch, "wrong-result", ExitRejected, "do not use the result; run on another node"},
+		{api.ErrNotFound, "not-found", ExitInput, ""},
+		{api.ErrTooLarge, "too-large", ExitInput, ""},
+		{api.ErrBusy, "busy", ExitUnreachable, "wait a moment and try again"},
+		{api.ErrDamaged, "damaged", ExitDamaged, "the server or its disk changed stored data; nothing wrong was shown"},
+		{api.ErrCode, "pairing-code", ExitInput, "copy the whole line that serve prints"},
 		{api.ErrConflict, "conflict", ExitConflict, "try again"},
 		{project.ErrConflict, "conflict", ExitConflict, "try again"},
 		{project.ErrExists, "exists", ExitConflict, "choose another name"},
@@ -95,6 +101,11 @@ func faultRules() []faultRule {
 		{ErrInput, "input", ExitInput, ""},
 		{ErrName, "no-such-name", ExitInput, ""},
 		{project.ErrNotFound, "no-such-name", ExitInput, ""},
+		{fhe.ErrRange, "out-of-range", ExitInput, "plan again with rows that span these values"},
+		{fhe.ErrMalformed, "damaged", ExitDamaged, ""},
+		{onnx.ErrLimit, "too-large", ExitInput, ""},
+		{onnx.ErrInvalid, "damaged-model", ExitInput, "export the model again"},
+		{chain.ErrAccount, "bad-account", ExitInput, ""},
 		{fs.ErrNotExist, "no-file", ExitInput, ""},
 		{seal.ErrTruncated, "truncated", ExitDamaged, "get the file again: its end is missing"},
 		{seal.ErrAuth, "damaged", ExitDamaged, "get the file again from whoever sealed it"},

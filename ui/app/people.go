@@ -23,7 +23,7 @@ type Person struct {
 // only when said, the words that the other person reads from her own screen,
 // match the words computed here: the server could have handed over any keys.
 func (a *App) Meet(ctx context.Context, server string, uid chain.UID, said string) (Person, error) {
-	c, err := a.client(server)
+	c, err := a.store(server)
 	if err != nil {
 		return Person{}, err
 	}

@@ -42,7 +42,7 @@ func (p place) CAS(ctx context.Context, key string, body []byte, prev uint64) (u
 
 // NewProject starts a project on a pinned server.
 func (a *App) NewProject(ctx context.Context, name, server string) (*project.Project, error) {
-	c, err := a.client(server)
+	c, err := a.store(server)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +57,8 @@ func (a *App) NewProject(ctx context.Context, name, server string) (*project.Pro
 		return nil, err
 	}
 	create := func(ctx context.Context, genesis []byte) (project.Server, error) {
-		pid, err := c.CreateProject(ctx, genesis)
-		return place{c.Project(pid)}, err
+		p, err := c.CreateProject(ctx, genesis)
+		return place{p}, err
 	}
 	p, err := project.Create(ctx, create, me, name, a.cfg.Now)
 	if err != nil {
@@ -84,7 +84,7 @@ func (a *App) Join(ctx context.Context, server string, pid id.ID) (*project.Proj
 // Invitations lists the projects on a server that I am a member of and that
 // the vault does not know yet.
 func (a *App) Invitations(ctx context.Context, server string) ([]id.ID, error) {
-	c, err := a.client(server)
+	c, err := a.store(server)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (a *App) Invitations(ctx context.Context, server string) ([]id.ID, error) {
 
 // Enrol makes my account known to a pinned server.
 func (a *App) Enrol(ctx context.Context, server string) error {
-	c, err := a.client(server)
+	c, err := a.store(server)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (a *App) Enrol(ctx context.Context, server string) error {
 }
 
 func (a *App) open(ctx context.Context, server string, pid id.ID, seen project.Seen) (*project.Project, error) {
-	c, err := a.client(server)
+	c, err := a.store(server)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func (a *App) Revoke(ctx context.Context, p *project.Project, uid chain.UID) (pr
 // GrantNode fetches a node's account from the project's server and lets it run
 // jobs of the project. The node sees ciphertext only, whoever it is.
 func (a *App) GrantNode(ctx context.Context, p *project.Project, server string, node chain.UID, life time.Duration) (id.ID, error) {
-	c, err := a.client(server)
+	c, err := a.store(server)
 	if err != nil {
 		return id.ID{}, err
 	}

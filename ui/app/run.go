@@ -78,6 +78,13 @@ type Times struct {
 // it. The error wraps fhe.ErrCanary when the answer is wrong, and then nothing
 // of it is returned but the figures of the attempt.
 func (a *App) Run(ctx context.Context, p *project.Project, w *Work, at Where, sink progress.Sink) (*Outcome, error) {
+	rec := a.board.begin(RunRecord{Project: p.Name(), Spec: w.Spec, Plan: w.Plan, Started: a.Now()}, sink)
+	out, err := a.run(ctx, p, w, at, rec)
+	rec.end(out, err, a.Now())
+	return out, err
+}
+
+func (a *App) run(ctx context.Context, p *project.Project, w *Work, at Where, sink progress.Sink) (*Outcome, error) {
 	h, err := holder.New(w.Plan)
 	if err != nil {
 		return nil, err
@@ -238,11 +245,11 @@ func (a *App) place(ctx context.Context, p *project.Project, at Where, sink prog
 	if _, err := a.Attest(ctx, at.Server); err != nil {
 		return nil, nil, err
 	}
-	c, err := a.client(at.Server)
+	c, err := a.attested(at.Server)
 	if err != nil {
 		return nil, nil, err
 	}
-	return stored{p.Server()}, func(ctx context.Context, j job.JobDoc, out *Outcome) (job.Result, error) {
+	return stored{place{c.Project(p.ID())}}, func(ctx context.Context, j job.JobDoc, out *Outcome) (job.Result, error) {
 		return a.offload(ctx, c.Project(p.ID()), j, at.Node, out, sink)
 	}, nil
 }
@@ -268,14 +275,19 @@ func (a *App) offload(ctx context.Context, c *api.Project, j job.JobDoc, node *c
 
 // wait follows a job until it ends, by long polls.
 func (a *App) wait(ctx context.Context, c *api.Project, out *Outcome, sink progress.Sink, open func([]byte) (job.Result, error)) (job.Result, error) {
-	sink.Phase("compute on "+chainShort(out.Node), int64(out.Rows), progress.Rows)
+	sink.Phase("compute on "+chainShort(out.Node), 0, progress.Items)
 	var seen uint64
+	var done int64
 	for {
 		st, err := c.Job(ctx, out.Job, 20*time.Second, seen)
 		if err != nil {
 			return job.Result{}, err
 		}
 		seen, out.Attempts = st.Rev, st.Attempt
+		if st.Done > done {
+			sink.Add(st.Done - done)
+			done = st.Done
+		}
 		switch st.State {
 		case api.JobDone:
 			return open(st.Result)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/base64"
 	"fmt"
 	"sort"
 
@@ -26,28 +27,52 @@ type ServerInfo struct {
 }
 
 // AddServer pins a server: its TLS key from the pairing code, who may sign its
-// manifest, and the weakest root that is accepted. Nothing is sent. A name
-// that is pinned already can be added again only with the same facts.
+// manifest, and the weakest root that is accepted. Nothing is sent.
+//
+// Without signers the server is pinned for storage only: project ciphertext
+// may go there, a job may not. Signers and root can be added to such a pin
+// once; any other change of what is pinned is refused with ErrPin.
 func (a *App) AddServer(name string, code api.Code, signers []ed25519.PublicKey, minRoot attest.RootKind) (ServerInfo, error) {
-	if len(signers) == 0 {
-		return ServerInfo{}, fmt.Errorf("%w: name at least one key whose manifests you accept", ErrInput)
-	}
-	n := vault.Server{Addr: code.Addr, Pin: code.Pin, Product: Product, Threshold: 1, MinRoot: uint8(minRoot), Added: a.Now().Unix()}
+	n := vault.Server{Addr: code.Addr, Pin: code.Pin, Product: Product, Threshold: 1, Added: a.Now().Unix()}
 	for _, k := range signers {
 		n.Signers = append(n.Signers, bytes.Clone(k))
 	}
+	if len(signers) > 0 {
+		n.MinRoot = uint8(minRoot)
+	}
 	err := a.update(func(s *vault.State) error {
 		old, ok := s.Servers[name]
+		if ok && len(old.Signers) == 0 {
+			old.Signers, old.MinRoot = n.Signers, n.MinRoot
+		}
+		if ok && len(signers) == 0 {
+			n.Signers, n.MinRoot = old.Signers, old.MinRoot
+		}
+		if why := changed(old, n); ok && why != "" {
+			return fmt.Errorf("%w: server %q: %s; if this is meant, give the new server another name", ErrPin, name, why)
+		}
 		if ok {
-			if why := changed(old, n); why != "" {
-				return fmt.Errorf("%w: server %q: %s; if this is meant, give the new server another name", ErrPin, name, why)
-			}
-			return nil
+			n.Added, n.Version = old.Added, old.Version
 		}
 		s.Servers[name] = n
 		return nil
 	})
+	if err == nil {
+		a.forget(name)
+	}
 	return info(name, n), err
+}
+
+// forget closes the pools of a server whose pin changed.
+func (a *App) forget(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for k, c := range a.clients {
+		if k.server == name {
+			c.Close()
+			delete(a.clients, k)
+		}
+	}
 }
 
 // changed says which pinned fact differs, "" if none does.
@@ -56,7 +81,7 @@ func changed(old, n vault.Server) string {
 	case old.Addr != n.Addr:
 		return fmt.Sprintf("address was %s, now %s", old.Addr, n.Addr)
 	case old.Pin != n.Pin:
-		return fmt.Sprintf("TLS key was %s, now %s", api.PinText(old.Pin), api.PinText(n.Pin))
+		return fmt.Sprintf("TLS key was %s, now %s", pinText(old.Pin), pinText(n.Pin))
 	case old.MinRoot != n.MinRoot:
 		return fmt.Sprintf("required root was %s, now %s", attest.RootKind(old.MinRoot), attest.RootKind(n.MinRoot))
 	case len(old.Signers) != len(n.Signers):
@@ -70,8 +95,11 @@ func changed(old, n vault.Server) string {
 	return ""
 }
 
+// pinText writes a pin as pairing codes do.
+func pinText(pin [32]byte) string { return base64.RawURLEncoding.EncodeToString(pin[:]) }
+
 func info(name string, s vault.Server) ServerInfo {
-	return ServerInfo{Name: name, Addr: s.Addr, Pin: api.PinText(s.Pin), Signers: len(s.Signers), MinRoot: attest.RootKind(s.MinRoot).String(), Version: s.Version}
+	return ServerInfo{Name: name, Addr: s.Addr, Pin: pinText(s.Pin), Signers: len(s.Signers), MinRoot: attest.RootKind(s.MinRoot).String(), Version: s.Version}
 }
 
 // Servers lists the pinned servers, by name.
@@ -90,11 +118,12 @@ func (a *App) Servers() ([]ServerInfo, error) {
 // judges it. When the verdict is not OK the error wraps attest.ErrRefused, the
 // verdict is still returned, and nothing but the challenge was sent.
 func (a *App) Attest(ctx context.Context, name string) (*attest.Verdict, error) {
-	c, err := a.client(name)
+	c, err := a.attested(name)
 	if err != nil {
 		return nil, err
 	}
 	v, err := c.Attest(ctx)
+	a.board.judged(Judged{Server: name, Verdict: v, Err: err, At: a.Now()})
 	if err != nil {
 		return v, err
 	}
@@ -118,31 +147,45 @@ func (a *App) noteVersion(name string, v *attest.Verdict) error {
 	})
 }
 
-// client returns the connection pool to a pinned server. Every connection in
-// it is attested before anything else is said on it.
-func (a *App) client(name string) (*api.Client, error) {
+// clientKey names a pool of connections.
+type clientKey struct {
+	server   string
+	attested bool
+}
+
+// store returns the pool of connections that carry project ciphertext and
+// public facts: the server's key must be the pinned one, and nothing that goes
+// over them needs more trust.
+func (a *App) store(name string) (*api.Client, error) { return a.client(clientKey{name, false}) }
+
+// attested returns the pool of connections that carry jobs. Each is attested
+// before anything else is said on it.
+func (a *App) attested(name string) (*api.Client, error) { return a.client(clientKey{name, true}) }
+
+func (a *App) client(k clientKey) (*api.Client, error) {
 	v, me, err := a.opened()
 	if err != nil {
 		return nil, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if c, ok := a.clients[name]; ok {
+	if c, ok := a.clients[k]; ok {
 		return c, nil
 	}
 	var s vault.Server
 	var ok bool
-	v.View(func(st vault.State) { s, ok = st.Servers[name] })
+	v.View(func(st vault.State) { s, ok = st.Servers[k.server] })
 	if !ok {
-		return nil, fmt.Errorf("%w: server %q; pin it first: server add CODE", ErrName, name)
+		return nil, fmt.Errorf("%w: server %q; pin it first: server add CODE", ErrName, k.server)
 	}
-	c, err := api.New(api.Config{
-		Addr: s.Addr, Pin: s.Pin, UID: me.Account.UID, Device: me.Device, Account: me.Account.Raw, Now: a.cfg.Now,
-		Policy: &attest.Policy{Product: s.Product, Signers: s.Signers, Threshold: s.Threshold, MinRoot: attest.RootKind(s.MinRoot), MinVersion: s.Version},
-	})
-	if err != nil {
-		return nil, err
+	cfg := api.Config{Addr: s.Addr, Pin: s.Pin, UID: me.Account.UID, Device: me.Device, Account: me.Account.Raw, Now: a.cfg.Now}
+	if k.attested {
+		if len(s.Signers) == 0 {
+			return nil, fmt.Errorf("%w: server %q is pinned for storage only; say whose manifests you accept: server add CODE --signer KEY --root KIND", ErrInput, k.server)
+		}
+		cfg.Policy = &attest.Policy{Product: s.Product, Signers: s.Signers, Threshold: s.Threshold, MinRoot: attest.RootKind(s.MinRoot), MinVersion: s.Version}
 	}
-	a.clients[name] = c
+	c := api.New(cfg)
+	a.clients[k] = c
 	return c, nil
 }
