@@ -19,7 +19,9 @@ import (
 // would let two holders lock two different files of one name.
 //
 // Errors wrap ErrLocked after 10 s of waiting.
-func Lock(path string) (unlock func(), err error) {
+func Lock(path string) (unlock func(), err error) { return lock(path, patience) }
+
+func lock(path string, patience time.Duration) (unlock func(), err error) {
 	name := path + ".lock"
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {

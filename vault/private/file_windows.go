@@ -13,7 +13,9 @@ import (
 // Lock takes the exclusive lock that stands beside path (path + ".lock") and
 // returns how to release it. It is LockFileEx: the system drops it with its
 // holder. Errors wrap ErrLocked after 10 s of waiting.
-func Lock(path string) (unlock func(), err error) {
+func Lock(path string) (unlock func(), err error) { return lock(path, patience) }
+
+func lock(path string, patience time.Duration) (unlock func(), err error) {
 	name := path + ".lock"
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

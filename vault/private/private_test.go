@@ -125,3 +125,19 @@ func TestLockRefusesLink(t *testing.T) {
 		t.Fatal("followed a link")
 	}
 }
+
+func TestLockExcludes(t *testing.T) {
+	path := filepath.Join(dir(t), "f")
+	unlock, err := Lock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock(path, 0); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), path+".lock") {
+		t.Fatalf("second holder: %v", err)
+	}
+	unlock()
+	if unlock, err = lock(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
