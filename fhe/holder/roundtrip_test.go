@@ -90,8 +90,8 @@ func TestEncryptedLogitsKeepTheBound(t *testing.T) {
 		features int
 		span     float64
 		want     float64 // wished error: tight ones need the second prime
-	}{{"30 features", 30, 10, 1e-3}, {"wide span", 30, 25, 1e-3}, {"one feature", 1, 5, 1e-3},
-		{"two primes", 30, 25, 1e-8}, {"200 features", 200, 25, 1e-2}} {
+	}{{"30 features", 30, 10, 1e-3}, {"wide span", 30, 50, 1e-3}, {"one feature", 1, 5, 1e-3},
+		{"two primes", 30, 50, 1e-8}, {"200 features", 200, 25, 1e-2}} {
 		t.Run(c.name, func(t *testing.T) {
 			aff, rows := random(4000, c.features, c.span)
 			w := build(t, aff, rows, plan.Options{MaxError: c.want})
@@ -110,5 +110,41 @@ func TestEncryptedLogitsKeepTheBound(t *testing.T) {
 				t.Fatalf("%d rows, worst error %g, bound %g", len(got), worst, bound)
 			}
 		})
+	}
+}
+
+// The promise holds for every row of the box, above all at its corners.
+func TestCornersOfTheBoxKeepTheBound(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, want := range []float64{1e-3, 1e-8} {
+		aff, rows := random(100, 12, 25)
+		for i := range rows { // far from zero: the centre of the box matters
+			rows[i][3] += 2000 * 0.001
+			rows[i][5] += 1e4
+		}
+		w := build(t, aff, rows, plan.Options{MaxError: want})
+		corners := make([][]float64, 2000)
+		for i := range corners {
+			corners[i] = make([]float64, len(w.plan.Box))
+			for j, b := range w.plan.Box {
+				up := r.IntN(2) == 0
+				if i < 2 { // the two corners with the largest and smallest logit
+					up = (aff.Weights[j] > 0) == (i == 0)
+				}
+				corners[i][j] = b.Low
+				if up {
+					corners[i][j] = b.High
+				}
+			}
+		}
+		got, err := w.score(t, corners, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, z := range got {
+			if e := math.Abs(z - clear64(aff, corners[i])); e > w.plan.Forecast.MaxError {
+				t.Fatalf("corner %d, logit %.1f: error %g, bound %g", i, z, e, w.plan.Forecast.MaxError)
+			}
+		}
 	}
 }
