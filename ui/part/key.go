@@ -1,0 +1,10 @@
+package part
+
+// Key is one key press, free of the terminal library.
+type Key struct {
+	Name string // "j", "enter", "ctrl+l", "space"; "" for a paste
+	Text string // what it types; "" for a key that types nothing
+}
+
+// IsPaste reports whether k is pasted text rather than a key.
+func (k Key) IsPaste() bool { return k.Name == "" && k.Text != "" }
