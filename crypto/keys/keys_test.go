@@ -10,6 +10,8 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -75,6 +77,32 @@ func TestRSACancelled(t *testing.T) {
 	}
 }
 
+// lateContext ends after the first look at it: RSA is already searching then.
+type lateContext struct {
+	context.Context
+	looked bool
+}
+
+func (c *lateContext) Err() error {
+	if c.looked {
+		return context.Canceled
+	}
+	c.looked = true
+	return nil
+}
+
+func (c *lateContext) Done() <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+func TestRSACancelledWhileSearching(t *testing.T) {
+	if k, err := RSA(&lateContext{Context: t.Context()}, Seed{}, 4096); k != nil || !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 func TestNewSeed(t *testing.T) {
 	a, err := NewSeed(rand.Reader)
 	if err != nil || a == (Seed{}) {
@@ -135,6 +163,19 @@ func TestParsePublicRefuses(t *testing.T) {
 	odd := func(bits uint) *big.Int { n := new(big.Int).Lsh(big.NewInt(1), bits-1); return n.SetBit(n, 0, 1) }
 	ec, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ecDER, _ := x509.MarshalPKIXPublicKey(&ec.PublicKey)
+	// A third number in the key, which the parser of crypto/x509 passes over:
+	// the same key under another key id.
+	inner, err := asn1.Marshal(struct{ N, E, Extra *big.Int }{p.RSA.N, big.NewInt(65537), big.NewInt(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	malleable, err := asn1.Marshal(struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}{pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}, Parameters: asn1.NullRawValue}, asn1.BitString{Bytes: inner, BitLength: 8 * len(inner)}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	badKEM := bytes.Repeat([]byte{0xff}, XWingSize) // coefficients above q
 	for name, c := range map[string]struct {
 		spki, xwing []byte
@@ -150,6 +191,7 @@ func TestParsePublicRefuses(t *testing.T) {
 		"exponent 3":     {der(p.RSA.N, 3), xwing, ErrRSA},
 		"not RSA":        {ecDER, xwing, ErrRSA},
 		"not DER":        {[]byte("hello"), xwing, ErrRSA},
+		"extra number":   {malleable, xwing, ErrRSA},
 		"trailing":       {append(bytes.Clone(spki), 0), xwing, ErrRSA},
 		"no X-Wing":      {spki, nil, ErrXWing},
 		"short X-Wing":   {spki, xwing[1:], ErrXWing},

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"testing/iotest"
 
+	"cipherdeck/crypto/cobblestone"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/keys"
 )
@@ -297,6 +299,47 @@ func TestSizeThatIsNotTrue(t *testing.T) {
 		if !errors.Is(err, ErrMeta) {
 			t.Errorf("size %d of 5: %v", size, err)
 		}
+	}
+}
+
+// A writer of his own may still say another size than he gives.
+func TestSizeOfAHostileWriter(t *testing.T) {
+	for _, size := range []int64{4, 6} {
+		h, k, err := newHeader(Meta{Size: size}, []Recipient{epoch(1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload, err := cobblestone.Seal(k.payload, h.payloadContext(), []byte("hello"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed := append(bytes.Clone(h.raw), payload...)
+		_, _, err1 := openBytes(sealed, epoch(1))
+		r, err := Open(bytes.NewReader(sealed), epoch(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err2 := r.WriteTo(io.Discard)
+		_, _, err3 := OpenAt(bytes.NewReader(sealed), int64(len(sealed)), epoch(1))
+		for how, err := range []error{err1, err2, err3} {
+			if !errors.Is(err, ErrHeader) {
+				t.Errorf("size %d of 5, way %d: %v", size, how, err)
+			}
+		}
+	}
+}
+
+// What was written before an error must not pass for a shorter file.
+func TestAbandonedSealDoesNotOpen(t *testing.T) {
+	broken := errors.New("broken pipe")
+	var b bytes.Buffer
+	src := io.MultiReader(bytes.NewReader(make([]byte, 100_000)), iotest.ErrReader(broken))
+	err := Seal(t.Context(), &b, src, Meta{Size: SizeUnknown}, []Recipient{epoch(1)}, nil)
+	if !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	if got, _, err := openBytes(b.Bytes(), epoch(1)); err == nil {
+		t.Errorf("opens as %d bytes", len(got))
 	}
 }
 

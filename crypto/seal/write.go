@@ -1,0 +1,13 @@
+package seal
+
+import (
+	"io"
+	"os"
+)
+
+// WriteFile makes the file out from what write gives, as SealFile and OpenFile
+// do: under a temporary name, synced, and under its own name only when write
+// succeeded. For outputs whose input is a pipe. Errors wrap ErrExists.
+func WriteFile(out string, force bool, write func(io.Writer) error) error {
+	return writeWhole(out, nil, force, func(f *os.File) error { return write(f) })
+}
