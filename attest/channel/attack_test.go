@@ -249,31 +249,32 @@ func TestRefusalSendsNoPayload(t *testing.T) {
 		answer func(*tls.Conn, []byte)
 		policy func(*attest.Policy)
 		want   error
+		says   string
 	}{
-		"bit flipped":       {reply(ok, func(b []byte) []byte { b[len(b)/2] ^= 1; return b }), nil, attest.ErrRefused},
-		"hardware demanded": {reply(ok, same), func(p *attest.Policy) { p.MinRoot = attest.RootHardware }, attest.ErrRefused},
-		"other product":     {reply(ok, same), func(p *attest.Policy) { p.Product = "x" }, attest.ErrRefused},
-		"rolled back":       {reply(ok, same), func(p *attest.Policy) { p.MinVersion = 8 }, attest.ErrRefused},
-		"status 500":        {reply("HTTP/1.1 500 No\r\nContent-Length: %d\r\n\r\n", same), nil, ErrResponse},
-		"text":              {reply("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", same), nil, ErrResponse},
+		"bit flipped":       {reply(ok, func(b []byte) []byte { b[len(b)/2] ^= 1; return b }), nil, attest.ErrRefused, ""},
+		"hardware demanded": {reply(ok, same), func(p *attest.Policy) { p.MinRoot = attest.RootHardware }, attest.ErrRefused, "root"},
+		"other product":     {reply(ok, same), func(p *attest.Policy) { p.Product = "x" }, attest.ErrRefused, "manifest.validity"},
+		"rolled back":       {reply(ok, same), func(p *attest.Policy) { p.MinVersion = 8 }, attest.ErrRefused, "manifest.validity"},
+		"status 500":        {reply("HTTP/1.1 500 No\r\nContent-Length: %d\r\n\r\n", same), nil, ErrResponse, "status 500"},
+		"text":              {reply("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", same), nil, ErrResponse, "content type"},
 		"chunked": {func(c *tls.Conn, _ []byte) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: application/cbor\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
-		}, nil, ErrResponse},
+		}, nil, ErrResponse, "no Content-Length"},
 		"no length": {func(c *tls.Conn, _ []byte) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: application/cbor\r\n\r\n")
-		}, nil, ErrResponse},
-		"huge length": {func(c *tls.Conn, _ []byte) { _, _ = fmt.Fprintf(c, ok, MaxEvidence+1) }, nil, ErrResponse},
+		}, nil, ErrResponse, "no Content-Length"},
+		"huge length": {func(c *tls.Conn, _ []byte) { _, _ = fmt.Fprintf(c, ok, MaxEvidence+1) }, nil, ErrResponse, "limit"},
 		"truncated": {func(c *tls.Conn, _ []byte) {
 			_, _ = fmt.Fprintf(c, ok+"ab", 3)
 			_ = c.CloseWrite()
-		}, nil, ErrResponse},
+		}, nil, ErrResponse, "EOF"},
 		"second response": {func(c *tls.Conn, _ []byte) {
 			_, _ = fmt.Fprintf(c, ok+"abHTTP/1.1 200 OK\r\n\r\n", 2)
-		}, nil, ErrResponse},
-		"closing":    {reply("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/cbor\r\nContent-Length: %d\r\n\r\n", same), nil, ErrResponse},
-		"not HTTP":   {func(c *tls.Conn, _ []byte) { _, _ = io.WriteString(c, "hello\r\n\r\n") }, nil, ErrResponse},
-		"no answer":  {func(c *tls.Conn, _ []byte) { _ = c.CloseWrite() }, nil, ErrResponse},
-		"empty body": {func(c *tls.Conn, _ []byte) { _, _ = fmt.Fprintf(c, ok, 0) }, nil, attest.ErrRefused},
+		}, nil, ErrResponse, "bytes after it"},
+		"closing":    {reply("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/cbor\r\nContent-Length: %d\r\n\r\n", same), nil, ErrResponse, "closes"},
+		"not HTTP":   {func(c *tls.Conn, _ []byte) { _, _ = io.WriteString(c, "hello\r\n\r\n") }, nil, ErrResponse, "malformed"},
+		"no answer":  {func(c *tls.Conn, _ []byte) { _ = c.CloseWrite() }, nil, ErrResponse, "EOF"},
+		"empty body": {func(c *tls.Conn, _ []byte) { _, _ = fmt.Fprintf(c, ok, 0) }, nil, attest.ErrRefused, "evidence"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			addr, got := s.wireServer(t, c.answer)
@@ -283,8 +284,8 @@ func TestRefusalSendsNoPayload(t *testing.T) {
 			}
 			conn := Wrap(dial(t, addr, s.spki), "deck")
 			v, err := conn.Attest(t.Context(), p)
-			if !errors.Is(err, c.want) || (v != nil && v.OK()) {
-				t.Fatalf("%v, want %v", err, c.want)
+			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) || (v != nil && v.OK()) {
+				t.Fatalf("%v, want %v: …%s…", err, c.want, c.says)
 			}
 			if n, err := conn.Write([]byte("TOP SECRET")); n != 0 || !errors.Is(err, attest.ErrNotAttested) {
 				t.Fatalf("wrote %d bytes, %v", n, err)

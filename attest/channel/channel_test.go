@@ -219,3 +219,27 @@ func TestEveryFlippedBitIsRefused(t *testing.T) {
 	}
 	t.Logf("%d bytes of evidence", len(good))
 }
+
+// BenchmarkConnectToVerdict is TCP, TLS handshake, challenge, quote, verdict.
+func BenchmarkConnectToVerdict(b *testing.B) {
+	s := newServer(b).start(b)
+	for b.Loop() {
+		c := Wrap(dial(b, s.addr, s.spki), "deck")
+		if v, err := c.Attest(b.Context(), s.policy); err != nil || !v.OK() {
+			b.Fatal(err)
+		}
+		_ = c.Close()
+	}
+}
+
+// BenchmarkHandshake is the part of it that is TLS alone.
+func BenchmarkHandshake(b *testing.B) {
+	s := newServer(b).start(b)
+	for b.Loop() {
+		c := dial(b, s.addr, s.spki)
+		if err := c.Handshake(); err != nil {
+			b.Fatal(err)
+		}
+		_ = c.Close()
+	}
+}

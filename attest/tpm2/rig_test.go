@@ -5,8 +5,10 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"testing"
 
+	gotpm "github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 
 	"cipherdeck/attest"
@@ -151,5 +153,51 @@ func BenchmarkECDSA(b *testing.B) {
 		if !ecdsa.Verify(ak.Key, h[:], sig.R, sig.S) {
 			b.Fatal("bad signature")
 		}
+	}
+}
+
+// racing extends PCR 15 just before each of the first n quotes.
+type racing struct {
+	transport.TPM
+	n int
+}
+
+func (r *racing) Send(in []byte) ([]byte, error) {
+	const quoteCode = 0x58
+	if len(in) > 9 && in[8] == 1 && in[9] == quoteCode && r.n > 0 {
+		r.n--
+		d := sum("event")
+		_, err := gotpm.PCRExtend{
+			PCRHandle: gotpm.AuthHandle{Handle: 15, Auth: gotpm.PasswordAuth(nil)},
+			Digests:   gotpm.TPMLDigestValues{Digests: []gotpm.TPMTHA{{HashAlg: gotpm.TPMAlgSHA256, Digest: d[:]}}},
+		}.Execute(r.TPM)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return r.TPM.Send(in)
+}
+
+// Values read before another program extended a PCR are never sent.
+func TestQuoteStartsAgainWhenPCRsMove(t *testing.T) {
+	soft := softtpm.New(softtpm.Config{})
+	ak, err := NewAK(soft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bind := sum("bind")
+	a, err := Quote(&racing{soft, 1}, ak, bind[:], asked())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := ParseQuote(a.Quote)
+	if err != nil || digestOf(a.PCRs) != q.Digest {
+		t.Fatalf("values are not those quoted: %v", err)
+	}
+	if _, err := Quote(&racing{soft, 99}, ak, bind[:], asked()); !errors.Is(err, ErrUnstable) {
+		t.Fatalf("PCRs never at rest: %v", err)
+	}
+	if _, err := Quote(soft, ak, bind[:], []uint8{14, 7}); !errors.Is(err, ErrAsk) {
+		t.Fatalf("unordered PCRs: %v", err)
 	}
 }
