@@ -1,0 +1,122 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/doc"
+	"cipherdeck/crypto/id"
+	"cipherdeck/crypto/progress"
+	"cipherdeck/fhe/job"
+	"cipherdeck/remote/api"
+)
+
+// run checks what was leased, runs it and signs the result.
+func (n Node) run(ctx context.Context, l api.Lease, p progress.Sink) ([]byte, error) {
+	j, err := n.open(l)
+	if err != nil {
+		return nil, err
+	}
+	res, err := n.Runner.Run(ctx, j, room{n.Client.Project(l.Project)}, p)
+	if err != nil {
+		return nil, err
+	}
+	res.Job = l.Job
+	return doc.Sign(job.ResultType, res, n.Identity)
+}
+
+// open verifies the job document: its author's signature, that it is the one
+// named, and that it belongs to the project whose blobs we may read.
+func (n Node) open(l api.Lease) (j job.JobDoc, err error) {
+	author, err := chain.OpenAccount(l.Author)
+	if err != nil {
+		return j, err
+	}
+	s, name, err := doc.Open(l.Doc, job.DocType, job.MaxDoc, doc.Keys(author.Device))
+	if err != nil {
+		return j, err
+	}
+	if err := doc.Decode(s.Body, &j); err != nil {
+		return j, fmt.Errorf("%s: %w", job.DocType, err)
+	}
+	switch {
+	case name != l.Job:
+		return j, fmt.Errorf("%w: the document is %s, leased was %s", job.ErrMismatch, name, l.Job)
+	case j.V != 1:
+		return j, fmt.Errorf("%w: field v is %d, want 1", job.ErrMismatch, j.V)
+	case j.Project != l.Project:
+		return j, fmt.Errorf("%w: field project is %s, leased was %s", job.ErrMismatch, j.Project, l.Project)
+	case j.NotAfter <= n.Now().Unix():
+		return j, fmt.Errorf("%w: field not_after has passed", job.ErrMismatch)
+	case j.MinIsolation > job.IsolationProcess:
+		return j, fmt.Errorf("%w: field min_isolation is %d, this node offers %d", job.ErrMismatch, j.MinIsolation, job.IsolationProcess)
+	}
+	return j, nil
+}
+
+// room is the project's blobs as a runner sees them.
+type room struct{ p *api.Project }
+
+var _ job.Blobs = room{}
+
+// Get reads blob i, of at most max bytes. The client checks its hash.
+func (r room) Get(ctx context.Context, i id.ID, max int64) ([]byte, error) {
+	body, err := r.p.GetBlob(ctx, i, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	b, err := io.ReadAll(io.LimitReader(body, max+1))
+	if err != nil {
+		return nil, fmt.Errorf("blob %s: %w", i.Short(), err)
+	}
+	if int64(len(b)) > max {
+		return nil, fmt.Errorf("blob %s: %w: more than %d bytes", i.Short(), api.ErrTooLarge, max)
+	}
+	if id.Of(b) != i {
+		return nil, fmt.Errorf("blob %s: %w", i.Short(), api.ErrDamaged)
+	}
+	return b, nil
+}
+
+// Put stores b and names it.
+func (r room) Put(ctx context.Context, b []byte) (id.ID, error) {
+	i := id.Of(b)
+	return i, r.p.PutBlob(ctx, i, int64(len(b)), bytes.NewReader(b))
+}
+
+// meter is a progress.Sink that remembers the latest.
+type meter struct {
+	mu          sync.Mutex
+	phase       string
+	done, total int64
+}
+
+var _ progress.Sink = (*meter)(nil)
+
+// Phase starts a phase.
+func (m *meter) Phase(name string, total int64, _ progress.Unit) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.phase, m.done, m.total = name, 0, total
+}
+
+// Add counts.
+func (m *meter) Add(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done += n
+}
+
+// Note is not passed on: only figures leave the node.
+func (m *meter) Note(string, ...any) {}
+
+func (m *meter) read() (phase string, done, total int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.phase, m.done, m.total
+}

@@ -1,0 +1,161 @@
+package server
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"cipherdeck/crypto/doc"
+)
+
+// ErrConfig is wrapped when a configuration is not valid.
+var ErrConfig = errors.New("configuration is not valid")
+
+// Who may enrol.
+const (
+	EnrolOpen   = "open"
+	EnrolClosed = "closed"
+)
+
+// Config is how a server runs. What a client should know of is measured: see
+// Digest. Where it runs is not.
+type Config struct {
+	Listen  string `json:"listen" cbor:"-"`   // host:port
+	DataDir string `json:"data_dir" cbor:"-"` // where everything is kept
+
+	Product            string `json:"product" cbor:"1,keyasint"`
+	Enrolment          string `json:"enrolment" cbor:"2,keyasint"` // "open": who comes may make himself known
+	TokenTTLSeconds    int    `json:"token_ttl_seconds" cbor:"3,keyasint"`
+	LeaseSeconds       int    `json:"lease_seconds" cbor:"4,keyasint"`
+	MaxAttempts        int    `json:"max_attempts" cbor:"5,keyasint"` // leases of one job that may end badly
+	MaxBlobBytes       int64  `json:"max_blob_bytes" cbor:"6,keyasint"`
+	MaxConnections     int    `json:"max_connections" cbor:"7,keyasint"`
+	RatePerSecond      int    `json:"rate_per_second" cbor:"8,keyasint"` // requests of one account, or of one address before login
+	RateBurst          int    `json:"rate_burst" cbor:"9,keyasint"`
+	HeaderLimitSeconds int    `json:"header_limit_seconds" cbor:"10,keyasint"` // for a request's header to arrive
+}
+
+// DefaultConfig is what a field has when the file does not name it.
+func DefaultConfig() Config {
+	return Config{
+		Listen: "127.0.0.1:7443", DataDir: "cipherdeck-data", Product: "cipherdeck", Enrolment: EnrolOpen,
+		TokenTTLSeconds: 900, LeaseSeconds: 60, MaxAttempts: 3, MaxBlobBytes: 16 << 20,
+		MaxConnections: 1024, RatePerSecond: 500, RateBurst: 1000, HeaderLimitSeconds: 5,
+	}
+}
+
+// LoadConfig reads a configuration file.
+func LoadConfig(path string) (Config, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return ParseConfig(path, raw)
+}
+
+// ParseConfig reads the JSON of a configuration; name is the file's, for
+// errors. Unknown and repeated fields are errors: a misspelt limit would
+// otherwise be no limit.
+func ParseConfig(name string, raw []byte) (Config, error) {
+	c := DefaultConfig()
+	if err := checkOnce(raw); err != nil {
+		return Config{}, fmt.Errorf("%s: %w: %w", name, ErrConfig, err)
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return Config{}, fmt.Errorf("%s: %w: %w", name, ErrConfig, plain(err))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Config{}, fmt.Errorf("%s: %w: something follows the object", name, ErrConfig)
+	}
+	if err := c.Check(); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// Check holds every field against its bounds and names the first that is out.
+func (c Config) Check() error {
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return fmt.Errorf("%w: listen: %q is not host:port", ErrConfig, c.Listen)
+	}
+	if c.DataDir == "" || c.Product == "" {
+		return fmt.Errorf("%w: data_dir and product must not be empty", ErrConfig)
+	}
+	if c.Enrolment != EnrolOpen && c.Enrolment != EnrolClosed {
+		return fmt.Errorf("%w: enrolment: %q, want %q or %q", ErrConfig, c.Enrolment, EnrolOpen, EnrolClosed)
+	}
+	for _, f := range []struct {
+		name        string
+		v, min, max int64
+	}{
+		{"token_ttl_seconds", int64(c.TokenTTLSeconds), 1, 86400},
+		{"lease_seconds", int64(c.LeaseSeconds), 1, 3600},
+		{"max_attempts", int64(c.MaxAttempts), 1, 100},
+		{"max_blob_bytes", c.MaxBlobBytes, 64 << 10, 16 << 20},
+		{"max_connections", int64(c.MaxConnections), 1, 1 << 16},
+		{"rate_per_second", int64(c.RatePerSecond), 1, 1 << 20},
+		{"rate_burst", int64(c.RateBurst), 1, 1 << 20},
+		{"header_limit_seconds", int64(c.HeaderLimitSeconds), 1, 60},
+	} {
+		if f.v < f.min || f.v > f.max {
+			return fmt.Errorf("%w: %s: %d, want %d to %d", ErrConfig, f.name, f.v, f.min, f.max)
+		}
+	}
+	return nil
+}
+
+// Digest is what is measured of the configuration: the SHA-256 of its
+// deterministic CBOR, without listen and data_dir.
+func (c Config) Digest() ([32]byte, error) {
+	b, err := doc.Encode(c)
+	return sha256.Sum256(b), err
+}
+
+func (c Config) lease() time.Duration { return time.Duration(c.LeaseSeconds) * time.Second }
+
+// checkOnce refuses a field that is there twice; the decoder would take the
+// last of them.
+func checkOnce(raw []byte) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	seen := map[string]bool{}
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errors.New("want one JSON object")
+	}
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return plain(err)
+		}
+		name, _ := t.(string)
+		if low := strings.ToLower(name); low != name {
+			return fmt.Errorf("unknown field %q: fields are in lower case", name)
+		}
+		if seen[name] {
+			return fmt.Errorf("field %q is there twice", name)
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return plain(err)
+		}
+	}
+	return nil
+}
+
+// plain drops the decoder's prefix and names the field.
+func plain(err error) error {
+	var typ *json.UnmarshalTypeError
+	if errors.As(err, &typ) {
+		return fmt.Errorf("%s: got a %s, want %s", typ.Field, typ.Value, typ.Type)
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+}

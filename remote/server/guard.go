@@ -1,0 +1,218 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/id"
+	"cipherdeck/remote/api"
+	"cipherdeck/remote/auth"
+	"cipherdeck/remote/store"
+)
+
+// Bounds in time of one request.
+const (
+	maxWait  = 60 * time.Second // of a long poll
+	patience = 30 * time.Second // for a body, besides its size
+	slowest  = 64 << 10         // bytes a second that a body must reach
+)
+
+// call is one request that has passed the guard.
+type call struct {
+	w     http.ResponseWriter
+	r     *http.Request
+	who   *chain.Account // nil before login
+	token string
+	pid   id.ID
+	head  head // of the project, for a member
+}
+
+// guard enforces one row of the table before its handler sees anything.
+func (s *Server) guard(rt route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := s.now()
+		c := &call{w: w, r: r}
+		s.bound(c, rt)
+		err := s.admit(c, rt)
+		if err == nil {
+			err = rt.handle(s, c)
+		}
+		outcome := "ok"
+		if err != nil {
+			e := problem(err)
+			outcome = e.Code
+			if e.Code == api.CodeInternal || e.Code == api.CodeUnavailable || e.Code == api.CodeUnknown {
+				s.log.Error("request failed", "route", rt.pattern, "err", err)
+			}
+			refuse(w, e)
+		}
+		s.log.Debug("request", "method", rt.method, "route", rt.pattern, "outcome", outcome, "took", s.now().Sub(start))
+	})
+}
+
+// bound limits a request in bytes and in time.
+func (s *Server) bound(c *call, rt route) {
+	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, rt.max)
+	limit := patience + time.Duration(max(rt.max, s.cfg.MaxBlobBytes)/slowest)*time.Second
+	if rt.slow {
+		limit += maxWait
+	}
+	rc := http.NewResponseController(c.w)
+	now := time.Now() // of the machine: deadlines of sockets know no other
+	_ = rc.SetReadDeadline(now.Add(limit))
+	_ = rc.SetWriteDeadline(now.Add(limit))
+}
+
+// admit decides, in this order: rate, who it is, kind of account, role.
+func (s *Server) admit(c *call, rt route) error {
+	if rt.right == anybody {
+		return s.rate("addr " + hostOf(c.r.RemoteAddr))
+	}
+	if err := s.identify(c); err != nil {
+		return err
+	}
+	if err := s.rate("uid " + c.who.UID.String()); err != nil {
+		return err
+	}
+	switch rt.right {
+	case someone:
+		return nil
+	case person:
+		return allow(c.who.Kind == chain.Person)
+	case node:
+		return allow(c.who.Kind == chain.Node)
+	case member, worker:
+		return s.admitTo(c, rt)
+	}
+	return denied()
+}
+
+func allow(ok bool) error {
+	if !ok {
+		return denied()
+	}
+	return nil
+}
+
+// identify finds the account of the token.
+func (s *Server) identify(c *call) error {
+	token, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return unauthorized()
+	}
+	u, err := s.tokens.Check(c.r.Context(), token, c.r.TLS)
+	if errors.Is(err, auth.ErrToken) {
+		if err := s.rate("addr " + hostOf(c.r.RemoteAddr)); err != nil {
+			return err // who guesses is slowed down
+		}
+		return unauthorized()
+	}
+	if err != nil {
+		return err
+	}
+	c.token = token
+	c.who, err = s.accounts.get(c.r.Context(), u)
+	return err
+}
+
+// admitTo decides by the role in the project, or by a lease.
+func (s *Server) admitTo(c *call, rt route) (err error) {
+	if c.pid, err = id.Parse(c.r.PathValue("pid")); err != nil {
+		return denied()
+	}
+	if rt.right == worker && c.who.Kind == chain.Node {
+		return allow(s.jobs.leases.holds(c.who.UID, c.pid, s.now()))
+	}
+	c.head, err = s.projects.get(c.r.Context(), c.pid)
+	if errors.Is(err, store.ErrNotFound) {
+		return denied()
+	}
+	if err != nil {
+		return err
+	}
+	return allow(c.head.state.Allows(c.who.UID, rt.op))
+}
+
+func (s *Server) rate(who string) error {
+	if !s.limits.allow(who) {
+		return &api.Error{Code: api.CodeBusy, Cause: "too many requests", Cure: "wait a second"}
+	}
+	return nil
+}
+
+func unauthorized() error {
+	return &api.Error{Code: api.CodeUnauthorized, Cause: "this connection is not logged in", Cure: "enrol the account, check the clock, log in again"}
+}
+
+// raw reads the whole body.
+func (c *call) raw() ([]byte, error) {
+	b, err := io.ReadAll(c.r.Body)
+	var large *http.MaxBytesError
+	if err != nil && !errors.As(err, &large) {
+		return nil, invalid("body", "it broke off")
+	}
+	return b, err
+}
+
+// json reads the body into v, strictly.
+func (c *call) json(v any) error {
+	d := json.NewDecoder(c.r.Body)
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return err
+	}
+	if err != nil {
+		return invalid("body", "%v", plain(err))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return invalid("body", "something follows the object")
+	}
+	return nil
+}
+
+// wait reads the wait parameter, at most maxWait.
+func (c *call) wait() (time.Duration, error) {
+	v := c.r.URL.Query().Get("wait")
+	if v == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		return 0, invalid("wait", "want a duration such as 30s")
+	}
+	return min(d, maxWait), nil
+}
+
+// answer writes v as JSON.
+func (c *call) answer(status int, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return c.bytes(status, api.TypeJSON, b)
+}
+
+func (c *call) bytes(status int, typ string, b []byte) error {
+	c.w.Header().Set("Content-Type", typ)
+	c.w.Header().Set("Content-Length", fmt.Sprint(len(b)))
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(b) // a client that has gone needs no error
+	return nil
+}
+
+func hostOf(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return host
+}

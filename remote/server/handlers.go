@@ -1,0 +1,374 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/id"
+	"cipherdeck/remote/api"
+	"cipherdeck/remote/store"
+)
+
+func (s *Server) meta(c *call) error {
+	return c.answer(http.StatusOK, api.Meta{Version: "v1", Product: s.cfg.Product, Enrolment: s.cfg.Enrolment,
+		MaxBlob: s.cfg.MaxBlobBytes, MaxHave: api.MaxHave, LeaseSeconds: s.cfg.LeaseSeconds})
+}
+
+func (s *Server) attest(c *call) error {
+	s.responder.ServeHTTP(c.w, c.r)
+	return nil
+}
+
+func (s *Server) challenge(c *call) error {
+	n := s.verifier.Challenges.Issue()
+	return c.answer(http.StatusOK, api.ChallengeReply{Nonce: n[:]})
+}
+
+func (s *Server) login(c *call) error {
+	var q api.LoginRequest
+	if err := c.json(&q); err != nil {
+		return err
+	}
+	ctx := c.r.Context()
+	acc, err := s.accounts.get(ctx, q.UID)
+	if errors.Is(err, store.ErrNotFound) {
+		return unauthorized()
+	}
+	if err != nil {
+		return err
+	}
+	nonce, err := s.verifier.Check(c.r.TLS, q.Login, acc)
+	if err != nil {
+		s.log.Warn("login refused", "uid", q.UID.Short(), "err", err)
+		return unauthorized()
+	}
+	token, err := s.tokens.Issue(ctx, acc.UID, c.r.TLS, nonce)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, api.LoginReply{Token: token, ExpiresIn: s.cfg.TokenTTLSeconds})
+}
+
+func (s *Server) logout(c *call) error {
+	if err := s.tokens.Revoke(c.r.Context(), c.token); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, struct{}{})
+}
+
+func (s *Server) enrol(c *call) error {
+	raw, err := c.raw()
+	if err != nil {
+		return err
+	}
+	acc, err := chain.OpenAccount(raw)
+	if err != nil {
+		return err
+	}
+	if got := c.r.PathValue("uid"); got != acc.UID.String() {
+		return invalid("uid", "the account in the body is %s", acc.UID)
+	}
+	if s.cfg.Enrolment != EnrolOpen {
+		if _, err := s.accounts.get(c.r.Context(), acc.UID); errors.Is(err, store.ErrNotFound) {
+			return &api.Error{Code: api.CodeForbidden, Cause: "enrolment is closed on this server", Cure: "ask the operator to open it"}
+		}
+	}
+	fresh, err := s.accounts.put(c.r.Context(), acc)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if fresh {
+		status = http.StatusCreated
+	}
+	return c.answer(status, struct{}{})
+}
+
+func (s *Server) account(c *call) error {
+	u, err := chain.ParseUID(c.r.PathValue("uid"))
+	if err != nil {
+		return err
+	}
+	acc, err := s.accounts.get(c.r.Context(), u)
+	if err != nil {
+		return err
+	}
+	return c.bytes(http.StatusOK, api.TypeCBOR, acc.Raw)
+}
+
+func (s *Server) listProjects(c *call) error {
+	all, err := s.projects.of(c.r.Context(), c.who.UID)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, api.ProjectsReply{Projects: all})
+}
+
+func (s *Server) createProject(c *call) error {
+	raw, err := c.raw()
+	if err != nil {
+		return err
+	}
+	st, err := chain.Begin(raw)
+	if err != nil {
+		return err
+	}
+	if st.Last.Author != c.who.UID {
+		return denied()
+	}
+	if err := s.projects.create(c.r.Context(), raw, st); err != nil {
+		return err
+	}
+	return c.answer(http.StatusCreated, api.ProjectReply{Project: st.Project})
+}
+
+func (s *Server) getHead(c *call) error {
+	c.w.Header().Set("ETag", etag(c.head.rev))
+	return c.bytes(http.StatusOK, api.TypeCBOR, c.head.raw)
+}
+
+func (s *Server) putHead(c *call) error {
+	raw, err := c.raw()
+	if err != nil {
+		return err
+	}
+	match := c.r.Header.Get("If-Match")
+	if _, err := strconv.ParseUint(strings.Trim(match, `"`), 10, 64); err != nil {
+		return invalid("If-Match", "want the revision of the head, as in its ETag")
+	}
+	if match != etag(c.head.rev) {
+		return &api.Error{Code: api.CodeConflict, Cause: "the head is at revision " + etag(c.head.rev), Cure: "read the head and make the link anew"}
+	}
+	ctx := c.r.Context()
+	// A member may not hand in what another one signed: only its author knows
+	// whether a link that he made was meant to be sent.
+	next, err := c.head.state.Next(raw)
+	if err != nil {
+		return err
+	}
+	if next.Last.Author != c.who.UID {
+		return denied()
+	}
+	_, rev, err := s.projects.advance(ctx, c.head, raw)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("ETag", etag(rev))
+	return c.answer(http.StatusOK, api.RevReply{Rev: uint64(rev)})
+}
+
+func etag(r store.Rev) string { return `"` + strconv.FormatUint(uint64(r), 10) + `"` }
+
+func (s *Server) have(c *call) error {
+	var q api.HaveRequest
+	if err := c.json(&q); err != nil {
+		return err
+	}
+	if len(q.IDs) > api.MaxHave {
+		return invalid("ids", "%d ids, limit %d", len(q.IDs), api.MaxHave)
+	}
+	room, err := s.blobs.of(c.pid)
+	if err != nil {
+		return err
+	}
+	have, err := room.Has(c.r.Context(), q.IDs)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, api.HaveReply{Have: have})
+}
+
+func (s *Server) putBlob(c *call) error {
+	i, err := c.blobID()
+	if err != nil {
+		return err
+	}
+	if c.r.ContentLength < 0 {
+		return invalid("Content-Length", "the length must be known")
+	}
+	room, err := s.blobs.of(c.pid)
+	if err != nil {
+		return err
+	}
+	if err := room.Put(c.r.Context(), i, c.r.ContentLength, c.r.Body); err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return invalid("body", "it broke off")
+		}
+		return err
+	}
+	return c.answer(http.StatusCreated, struct{}{})
+}
+
+func (s *Server) getBlob(c *call) error {
+	i, err := c.blobID()
+	if err != nil {
+		return err
+	}
+	room, err := s.blobs.of(c.pid)
+	if err != nil {
+		return err
+	}
+	r, size, err := room.Get(c.r.Context(), i)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	off, n, err := c.part(size)
+	if err != nil {
+		return err
+	}
+	if _, err := io.CopyN(io.Discard, r, off); err != nil {
+		return err
+	}
+	c.w.Header().Set("Content-Type", api.TypeBytes)
+	c.w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
+	if _, err := io.CopyN(c.w, r, n); err != nil {
+		// The length is announced already: only a broken connection tells the
+		// client that what it has is not the blob.
+		if errors.Is(err, store.ErrCorrupt) {
+			s.log.Error("blob is damaged", "err", err)
+		}
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+func (c *call) blobID() (id.ID, error) {
+	i, err := id.Parse(c.r.PathValue("id"))
+	if err != nil {
+		return i, invalid("id", "%v", err)
+	}
+	return i, nil
+}
+
+// part reads off and n, which may be left out: the whole.
+func (c *call) part(size int64) (off, n int64, err error) {
+	n = -1
+	for name, into := range map[string]*int64{"off": &off, "n": &n} {
+		if v := c.r.URL.Query().Get(name); v != "" {
+			if *into, err = strconv.ParseInt(v, 10, 64); err != nil {
+				return 0, 0, invalid(name, "want a number")
+			}
+		}
+	}
+	if off < 0 || off > size {
+		return 0, 0, invalid("off", "%d, the blob has %d bytes", off, size)
+	}
+	if n < 0 || n > size-off {
+		n = size - off
+	}
+	return off, n, nil
+}
+
+func (s *Server) submitJob(c *call) error {
+	raw, err := c.raw()
+	if err != nil {
+		return err
+	}
+	name, err := s.jobs.submit(c.r.Context(), c.head.state, c.who, raw)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusAccepted, api.JobReply{Job: name})
+}
+
+func (s *Server) listJobs(c *call) error {
+	all, err := s.jobs.list(c.r.Context(), c.pid)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, api.JobsReply{Jobs: all})
+}
+
+func (s *Server) getJob(c *call) error {
+	i, err := c.blobID()
+	if err != nil {
+		return err
+	}
+	wait, err := c.wait()
+	if err != nil {
+		return err
+	}
+	var after uint64
+	if v := c.r.URL.Query().Get("after"); v != "" {
+		if after, err = strconv.ParseUint(v, 10, 64); err != nil {
+			return invalid("after", "want the revision of the last status")
+		}
+	}
+	ctx, cancel := s.untilStop(c.r.Context())
+	defer cancel()
+	st, err := s.jobs.status(ctx, jobName{c.pid, i}, wait, after)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, st)
+}
+
+func (s *Server) nodeLease(c *call) error {
+	wait, err := c.wait()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.untilStop(c.r.Context())
+	defer cancel()
+	l, err := s.jobs.lease(ctx, c.who, wait)
+	if err != nil {
+		return err
+	}
+	if l == nil {
+		c.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return c.answer(http.StatusOK, l)
+}
+
+func (s *Server) nodeExtend(c *call) error {
+	if err := s.reported(c, s.jobs.extend); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, api.ExtendReply{Seconds: s.cfg.LeaseSeconds})
+}
+
+func (s *Server) nodeComplete(c *call) error {
+	if err := s.reported(c, s.jobs.complete); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, struct{}{})
+}
+
+func (s *Server) nodeFail(c *call) error {
+	if err := s.reported(c, s.jobs.fail); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, struct{}{})
+}
+
+func (s *Server) reported(c *call, do func(context.Context, *chain.Account, api.LeaseReport) error) error {
+	var q api.LeaseReport
+	if err := c.json(&q); err != nil {
+		return err
+	}
+	q.Reason, q.Phase = shown(q.Reason), shown(q.Phase)
+	return do(c.r.Context(), c.who, q)
+}
+
+// shown makes a node's words safe and short enough for a screen.
+func shown(s string) string {
+	const most = 200
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(s, ""))
+	if r := []rune(s); len(r) > most {
+		return string(r[:most])
+	}
+	return s
+}

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"net/http"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/fhe/job"
+	"cipherdeck/remote/api"
+)
+
+// right is who may use a route at all. What is in no row is refused.
+type right uint8
+
+const (
+	anybody right = iota // before login
+	someone              // any account that is enrolled
+	person               // an account of kind person
+	member               // whose role in the project allows the operation
+	worker               // the same; or a node that holds a lease of the project
+	node                 // an account of kind node
+)
+
+// route is one row of the table of rights.
+type route struct {
+	method, pattern string
+	right           right
+	op              chain.Op // of member and worker
+	max             int64    // bytes of the body; 0: it has none
+	slow            bool     // may wait on purpose: see maxWait
+	handle          func(*Server, *call) error
+}
+
+// Bounds of JSON bodies.
+const (
+	maxSmall = 16 << 10
+	maxHave  = api.MaxHave*64 + 1024
+)
+
+// routes is the table of everything the server does, and for whom.
+func routes(c Config) []route {
+	const p = "/v1/projects/{pid}"
+	return []route{
+		{"GET", "/v1/meta", anybody, 0, 0, false, (*Server).meta},
+		{"POST", "/v1/attest", anybody, 0, maxSmall, false, (*Server).attest},
+		{"POST", "/v1/auth/challenge", anybody, 0, maxSmall, false, (*Server).challenge},
+		{"POST", "/v1/auth/login", anybody, 0, maxSmall, false, (*Server).login},
+		{"PUT", "/v1/accounts/{uid}", anybody, 0, chain.MaxGenesis, false, (*Server).enrol},
+
+		{"POST", "/v1/auth/logout", someone, 0, maxSmall, false, (*Server).logout},
+		{"GET", "/v1/accounts/{uid}", someone, 0, 0, false, (*Server).account},
+		{"GET", "/v1/projects", someone, 0, 0, false, (*Server).listProjects},
+		{"POST", "/v1/projects", person, 0, chain.MaxLink, false, (*Server).createProject},
+
+		{"GET", p + "/head", member, chain.OpAudit, 0, false, (*Server).getHead},
+		{"PUT", p + "/head", member, chain.OpAudit, chain.MaxLink, false, (*Server).putHead}, // the link's own rules decide
+		{"POST", p + "/blobs/have", worker, chain.OpAudit, maxHave, false, (*Server).have},
+		{"GET", p + "/blobs/{id}", worker, chain.OpAudit, 0, false, (*Server).getBlob},
+		{"PUT", p + "/blobs/{id}", worker, chain.OpWrite, c.MaxBlobBytes, false, (*Server).putBlob},
+		{"POST", p + "/jobs", member, chain.OpJob, job.MaxDoc, false, (*Server).submitJob},
+		{"GET", p + "/jobs", member, chain.OpRead, 0, false, (*Server).listJobs},
+		{"GET", p + "/jobs/{id}", member, chain.OpRead, 0, true, (*Server).getJob},
+
+		{"POST", "/v1/node/lease", node, 0, maxSmall, true, (*Server).nodeLease},
+		{"POST", "/v1/node/extend", node, 0, maxSmall, false, (*Server).nodeExtend},
+		{"POST", "/v1/node/complete", node, 0, maxSmall, false, (*Server).nodeComplete},
+		{"POST", "/v1/node/fail", node, 0, maxSmall, false, (*Server).nodeFail},
+	}
+}
+
+// handler is the mux of the table.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range routes(s.cfg) {
+		mux.Handle(r.method+" "+r.pattern, s.guard(r))
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, q *http.Request) {
+		refuse(w, &api.Error{Code: api.CodeNotFound, Cause: "no such route"})
+	})
+	return mux
+}

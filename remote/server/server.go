@@ -1,0 +1,273 @@
+// Package server keeps projects for people it does not know, and hands their
+// jobs to nodes. It sees ciphertext, sizes, times and who talks to whom; it
+// cannot read anything and is not asked to be believed.
+//
+// At start it measures what is about to run into PCR 14 of a TPM (the program,
+// the configuration, the TLS key), writes "ready" and only then listens. A
+// client asks for evidence on every connection and holds it against a signed
+// manifest before it sends anything.
+//
+// Everything is refused that the table in routes.go does not allow. Bodies are
+// never logged.
+//
+// Not built: sealed jobs, so the job key is empty; quotas; a journal of
+// accepted links; collection of blobs that nothing names any more.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/google/go-tpm/tpm2/transport"
+
+	"cipherdeck/attest/channel"
+	"cipherdeck/attest/tpm2"
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/id"
+	"cipherdeck/remote/api"
+	"cipherdeck/remote/auth"
+	"cipherdeck/remote/store"
+	"cipherdeck/remote/store/jetstream"
+)
+
+// Options is what a start needs besides the configuration.
+type Options struct {
+	Config  Config
+	DataDir string           // "": Config.DataDir
+	TPM     transport.TPM    // nil: the software TPM, which is a demonstration
+	Log     *slog.Logger     // nil: silent
+	Now     func() time.Time // nil: time.Now
+}
+
+// Server is a running server.
+type Server struct {
+	cfg       Config
+	log       *slog.Logger
+	now       func() time.Time
+	pin       [32]byte
+	engine    *jetstream.Engine
+	accounts  *accounts
+	projects  *projects
+	blobs     *blobs
+	jobs      *jobs
+	tokens    auth.Tokens
+	verifier  auth.Verifier
+	limits    *limits
+	responder *channel.Responder
+	ak        *tpm2.AK
+	http      *http.Server
+	ln        net.Listener
+
+	stopping context.Context // ends first: no more waiting, no more leases
+	stop     context.CancelFunc
+	work     sync.WaitGroup
+	served   chan error
+	closed   sync.Once
+}
+
+// drain is how long requests may take to end when the server stops.
+const drain = 10 * time.Second
+
+// Start measures, opens the store and listens. The server runs until Close; ctx
+// is for the start only.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	if o.DataDir == "" {
+		o.DataDir = o.Config.DataDir
+	}
+	o.Config.DataDir = o.DataDir
+	if err := o.Config.Check(); err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Server{cfg: o.Config, log: o.Log, now: o.Now, served: make(chan error, 1)}
+	s.stopping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := s.start(ctx, o); err != nil {
+		return nil, errors.Join(fmt.Errorf("start server: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context, o Options) error {
+	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
+		return err
+	}
+	// The store's lock comes first: a second server on this directory must not
+	// count a start of the TPM or clear uploads of the first.
+	if err := s.openStore(ctx, o.DataDir); err != nil {
+		return err
+	}
+	cert, err := s.identity(o)
+	if err != nil {
+		return err
+	}
+	if err := s.jobs.recover(ctx); err != nil {
+		return err
+	}
+	s.verifier = auth.Verifier{SPKI: s.pin, Challenges: auth.NewChallenges(auth.MaxChallenges, s.now), Now: s.now}
+	s.limits = newLimits(s.cfg.RatePerSecond, s.cfg.RateBurst)
+	if s.ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Listen); err != nil {
+		return err
+	}
+	s.serve(cert)
+	return nil
+}
+
+func (s *Server) openStore(ctx context.Context, dir string) (err error) {
+	s.engine, err = jetstream.Open(ctx, jetstream.Config{Dir: filepath.Join(dir, storeDir), Lease: s.cfg.lease(), Now: s.now, Log: s.log})
+	if err != nil {
+		return err
+	}
+	docs := s.engine.Docs()
+	s.accounts = &accounts{docs: docs, known: map[chain.UID]*chain.Account{}}
+	s.blobs = &blobs{dir: filepath.Join(dir, blobDir), max: s.cfg.MaxBlobBytes, open: map[id.ID]store.Blobs{}}
+	s.projects = &projects{docs: docs, blobs: s.blobs, known: map[id.ID]*chain.State{}}
+	s.tokens = auth.Tokens{Docs: docs, Life: time.Duration(s.cfg.TokenTTLSeconds) * time.Second, Now: s.now}
+	s.jobs = &jobs{records: records{docs}, queue: s.engine.Queue(), leases: &leases{held: map[jobName]holder{}},
+		accounts: s.accounts, projects: s.projects, blobs: s.blobs, hub: newHub(),
+		attempts: s.cfg.MaxAttempts, length: s.cfg.lease(), now: s.now}
+	return nil
+}
+
+// identity loads the TLS key, measures, and prepares to answer challenges.
+func (s *Server) identity(o Options) (tls.Certificate, error) {
+	key, err := loadTLSKey(o.DataDir)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	host, _, _ := net.SplitHostPort(s.cfg.Listen)
+	var hosts []string
+	if host != "" {
+		hosts = []string{host}
+	}
+	cert, err := channel.NewCertificate(key, hosts...)
+	if err != nil {
+		return cert, err
+	}
+	s.pin = channel.SPKI(cert.Leaf)
+	tpm := o.TPM
+	if tpm == nil {
+		if tpm, err = softTPM(o.DataDir); err != nil {
+			return cert, err
+		}
+	}
+	log, err := measure(tpm, s.cfg, s.pin, nil)
+	if err != nil {
+		return cert, err
+	}
+	if s.ak, err = tpm2.NewAK(tpm); err != nil {
+		return cert, err
+	}
+	manifest, err := loadManifest(o.DataDir)
+	if err != nil {
+		return cert, err
+	}
+	if manifest == nil {
+		s.log.Warn("there is no manifest: clients that attest will refuse", "file", filepath.Join(o.DataDir, manifestFile))
+	}
+	s.responder = channel.NewResponder(channel.Machine{TPM: tpm, AK: s.ak, SPKI: s.pin, Log: log, Manifest: manifest, JobKey: []byte{}})
+	return cert, nil
+}
+
+func (s *Server) serve(cert tls.Certificate) {
+	s.http = &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: time.Duration(s.cfg.HeaderLimitSeconds) * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	tl := tls.NewListener(newCapped(s.ln, s.cfg.MaxConnections), channel.ServerTLS(cert))
+	s.work.Go(func() { s.jobs.hub.follow(s.stopping, s.engine.Docs(), "jobs", s.log) })
+	s.work.Go(s.tidy)
+	go func() { s.served <- s.http.Serve(tl) }()
+}
+
+// tidy ends leases and tokens whose time is over.
+func (s *Server) tidy() {
+	leases := time.NewTicker(max(s.cfg.lease()/4, 250*time.Millisecond))
+	defer leases.Stop()
+	tokens := time.NewTicker(time.Minute)
+	defer tokens.Stop()
+	for {
+		var err error
+		select {
+		case <-s.stopping.Done():
+			return
+		case <-leases.C:
+			err = s.jobs.sweep(s.stopping)
+		case <-tokens.C:
+			_, err = s.tokens.Sweep(s.stopping)
+		}
+		if err != nil && s.stopping.Err() == nil {
+			s.log.Error("tidy", "err", err)
+		}
+	}
+}
+
+// untilStop ends with ctx or when the server stops, so that a long poll does
+// not hold the stop up.
+func (s *Server) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.stopping, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// Addr is host:port, with the port that was chosen for port 0.
+func (s *Server) Addr() string { return s.ln.Addr().String() }
+
+// Pin is the SHA-256 of the server's SubjectPublicKeyInfo.
+func (s *Server) Pin() [32]byte { return s.pin }
+
+// Code is the pairing code, for a person to carry to a client.
+func (s *Server) Code() string { return api.Code{Addr: s.Addr(), Pin: s.pin}.String() }
+
+// Wait returns when the server has stopped serving: nil after Close.
+func (s *Server) Wait() error {
+	err := <-s.served
+	s.served <- err
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Close drains: no more leases and no more waiting, then the requests under
+// way, then the store. It may be called twice.
+func (s *Server) Close() (err error) {
+	s.closed.Do(func() { err = s.close() })
+	return err
+}
+
+func (s *Server) close() error {
+	s.stop()
+	var all []error
+	if s.http != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drain)
+		defer cancel()
+		if err := s.http.Shutdown(ctx); err != nil {
+			all = append(all, err, s.http.Close())
+		}
+	}
+	s.work.Wait()
+	if s.ak != nil {
+		all = append(all, s.ak.Close())
+	}
+	if s.engine != nil {
+		all = append(all, s.engine.Close())
+	}
+	return errors.Join(all...)
+}
