@@ -256,3 +256,30 @@ func TestRound(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Positions are secret: drawn again for every batch, spread over all of it.
+func TestPositionsAreFresh(t *testing.T) {
+	aff, rows := random(4000, 2, 10)
+	w := build(t, aff, rows, plan.Options{})
+	low, seen := 0, map[uint32]int{}
+	for range 20 {
+		known, err := holder.Draw(aff, w.plan.Box, 96)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, set, err := w.hold.Encrypt(rows, known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pos := range set.At {
+			seen[pos]++
+			if pos < 2048 {
+				low++
+			}
+		}
+	}
+	// 1920 draws: half of them low, give or take eight deviations; few repeat often.
+	if low < 960-175 || low > 960+175 || len(seen) < 1300 {
+		t.Errorf("%d of 1920 canaries in the lower half, %d different positions", low, len(seen))
+	}
+}
