@@ -72,6 +72,8 @@ type Action struct {
 	Screen string
 	Danger Danger
 	Vault  bool // needs the vault open
+	Daemon bool // runs until it is interrupted, and prints its notes
+	Hidden bool // not in help
 	// Can says why the action cannot run now; nil means always.
 	Can func(app.Facts) (ok bool, why string)
 	Run func(context.Context, *app.App, Args, progress.Sink) (Result, error)

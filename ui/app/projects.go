@@ -234,7 +234,11 @@ func (a *App) Revoke(ctx context.Context, p *project.Project, uid chain.UID) (pr
 
 // GrantNode fetches a node's account from the project's server and lets it run
 // jobs of the project. The node sees ciphertext only, whoever it is.
-func (a *App) GrantNode(ctx context.Context, p *project.Project, server string, node chain.UID, life time.Duration) (id.ID, error) {
+func (a *App) GrantNode(ctx context.Context, p *project.Project, node chain.UID, life time.Duration) (id.ID, error) {
+	server, err := a.ServerOf(p)
+	if err != nil {
+		return id.ID{}, err
+	}
 	c, err := a.store(server)
 	if err != nil {
 		return id.ID{}, err
@@ -255,4 +259,10 @@ func (a *App) GrantNode(ctx context.Context, p *project.Project, server string, 
 		return g, err
 	}
 	return g, a.noteProject(p, "")
+}
+
+// ServerOf is the name of the pinned server that stores p.
+func (a *App) ServerOf(p *project.Project) (string, error) {
+	r, err := a.projectRecord(p.ID().String())
+	return r.Server, err
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -16,6 +17,7 @@ import (
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/progress"
+	"cipherdeck/crypto/seal"
 	"cipherdeck/fhe"
 	"cipherdeck/fhe/circuit"
 	"cipherdeck/fhe/holder"
@@ -366,4 +368,35 @@ func (c *counted) Get(ctx context.Context, i id.ID, max int64) ([]byte, error) {
 func (c *counted) Put(ctx context.Context, b []byte) (id.ID, error) {
 	c.up.Add(int64(len(b)))
 	return c.Blobs.Put(ctx, b)
+}
+
+// At finds node among the nodes that p grants, and says how to reach it.
+func (a *App) At(p *project.Project, node chain.UID) (Where, error) {
+	server, err := a.ServerOf(p)
+	if err != nil {
+		return Where{}, err
+	}
+	for i, g := range p.State().Grants {
+		if g.Node.UID == node && a.Now().Before(g.NotAfter) {
+			return Where{Server: server, Node: g.Node, Grant: i}, nil
+		}
+	}
+	return Where{}, fmt.Errorf("%w: %s in this project; an admin can: grant PROJECT %s", chain.ErrGrant, node.Short(), node)
+}
+
+// WriteScores writes the scores of a run to a new CSV file, rounded: raw
+// decrypted values tell more about the key than they should (IND-CPA-D).
+func WriteScores(path string, o *Outcome) error {
+	logprec, err := holder.ReleasePrecision(o.ErrorBound)
+	if err != nil {
+		return err
+	}
+	return seal.WriteFile(path, false, func(w io.Writer) error {
+		b := bufio.NewWriter(w)
+		fmt.Fprintln(b, "score")
+		for _, s := range holder.Round(o.Scores, logprec) {
+			fmt.Fprintln(b, s)
+		}
+		return b.Flush()
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"cipherdeck/crypto/keys"
 	"cipherdeck/vault"
@@ -36,7 +37,7 @@ func (a *App) InitVault(ctx context.Context, name string, passphrase []byte, key
 	}
 	slots := []vault.NewSlot{vault.PassphraseSlot(passphrase, keys.DefaultArgon2id())}
 	if keyring {
-		slots = append(slots, vault.KeyringSlot(a.keyring()))
+		slots = append(slots, vault.KeyringSlot(a.keyring("")))
 	}
 	v, err := vault.Create(a.vaultPath(), vault.State{Account: acc}, slots...)
 	if err != nil {
@@ -55,12 +56,12 @@ func (a *App) Unlock(ctx context.Context, pass func(context.Context) ([]byte, er
 	if err != nil {
 		return Identity{}, err
 	}
-	if !a.cfg.NoKeyring && hasSlot(slots, vault.SlotKeyring) {
-		v, err := vault.Open(ctx, a.vaultPath(), vault.FromKeyring(a.keyring()))
+	if i := slotOf(slots, vault.SlotKeyring); i >= 0 && !a.cfg.NoKeyring {
+		v, err := vault.Open(ctx, a.vaultPath(), vault.FromKeyring(a.keyring(slots[i].Entry)))
 		if err == nil {
 			return a.adopt(v, "OS keyring")
 		}
-		if !keyringFailed(err) || !hasSlot(slots, vault.SlotPassphrase) {
+		if !keyringFailed(err) || slotOf(slots, vault.SlotPassphrase) < 0 {
 			return Identity{}, err
 		}
 	}
@@ -89,8 +90,23 @@ func (a *App) Ask(ctx context.Context, prompt string, twice bool) ([]byte, error
 	return a.cfg.Ask(ctx, prompt, twice)
 }
 
-// ForgetKeyring removes the vault's entry from the OS keyring.
-func (a *App) ForgetKeyring(ctx context.Context) error { return a.keyring().Delete(ctx) }
+// ForgetKeyring removes the vault's slot for the OS keyring, and then its entry
+// there.
+func (a *App) ForgetKeyring(ctx context.Context) error {
+	v, _, err := a.opened()
+	if err != nil {
+		return err
+	}
+	slots := v.Slots()
+	i := slotOf(slots, vault.SlotKeyring)
+	if i < 0 {
+		return fmt.Errorf("%w: OS keyring", vault.ErrNoSlot)
+	}
+	if err := v.RemoveSlot(slots[i].ID); err != nil {
+		return err
+	}
+	return a.keyring(slots[i].Entry).Delete(ctx)
+}
 
 // WhoAmI is the open vault's identity.
 func (a *App) WhoAmI() (Identity, error) {
@@ -124,28 +140,19 @@ func (a *App) identity(me *account.Me, by string) (Identity, error) {
 	return out, err
 }
 
-func (a *App) keyring() vault.Keyring {
+// keyring is the entry of the OS keyring; "" picks a name that is not in use.
+func (a *App) keyring(entry string) vault.Keyring {
 	if a.cfg.Keyring != nil {
 		return a.cfg.Keyring
 	}
-	return vault.OSKeyring(a.vaultPath())
+	return vault.OSKeyring(entry)
 }
 
-func hasSlot(slots []vault.SlotInfo, t vault.SlotType) bool {
-	for _, s := range slots {
-		if s.Type == t {
-			return true
-		}
-	}
-	return false
+func slotOf(slots []vault.SlotInfo, t vault.SlotType) int {
+	return slices.IndexFunc(slots, func(s vault.SlotInfo) bool { return s.Type == t })
 }
 
-// keyringFailed tells a keyring that is not there from a vault that is broken.
+// keyringFailed tells a keyring that cannot help from a vault that is broken.
 func keyringFailed(err error) bool {
-	for _, k := range []error{vault.ErrKeyringAbsent, vault.ErrKeyringLocked, vault.ErrKeyringDenied, vault.ErrKeyringTimeout, vault.ErrKeyringMissing} {
-		if errors.Is(err, k) {
-			return true
-		}
-	}
-	return false
+	return errors.Is(err, vault.ErrKeyring) || errors.Is(err, vault.ErrKeyringMismatch)
 }

@@ -90,7 +90,10 @@ func (env Env) perform(ctx context.Context, a *action.Action, args action.Args, 
 	ap := app.New(app.Config{Home: home, Now: env.Now, Ask: sec.get, NoKeyring: args.Has("no-keyring") || sec.given()})
 	defer ap.Close()
 	var sink progress.Sink = progress.Discard{}
-	if !asJSON && !args.Has("quiet") {
+	switch {
+	case a.Daemon:
+		sink = noteSink{Sink: sink, w: env.Stdout, json: asJSON}
+	case !asJSON && !args.Has("quiet"):
 		sink = newLineSink(env.Stderr, env.Now)
 	}
 	if a.Vault {

@@ -27,6 +27,9 @@ func help(list []*action.Action, words []string) (action.Result, error) {
 	}
 	var data []entry
 	for _, a := range list {
+		if a.Hidden {
+			continue
+		}
 		text = append(text, fmt.Sprintf("  cipherdeck %-19s %s", a.Command(), a.Title))
 		data = append(data, entry{a.Command(), a.Title})
 	}

@@ -1,0 +1,83 @@
+package action
+
+import (
+	"context"
+	cryptorand "crypto/rand"
+	"fmt"
+	"io"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/progress"
+	"cipherdeck/ui/app"
+)
+
+func rand() io.Reader { return cryptorand.Reader }
+
+func fileActions() []*Action {
+	out := Arg{Name: "out", Flag: "output", Short: "o", Help: "file to write, - for standard output", Need: true}
+	pass := Arg{Name: "passphrase", Flag: "passphrase", Switch: true, Help: "use a passphrase instead of the vault's identity"}
+	force := Arg{Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}
+	return []*Action{
+		{ID: "seal", Title: "Encrypt a file for yourself and others",
+			Help: "Writes a container (docs/formats/container.md) that you and every --to person can open. With --passphrase no vault is needed. The output appears under its name only when it is complete.",
+			Args: []Arg{out, {Name: "in", Help: "file to read, - for standard input", Need: true},
+				{Name: "to", Flag: "to", Many: true, Help: "user id of a person who may open it too"}, pass, force,
+				{Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"}},
+			Run: func(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
+				return onFile(ctx, a, args, sink, "New passphrase", "sealed", a.Seal)
+			}},
+		{ID: "open", Title: "Decrypt a sealed file",
+			Help: "The output appears under its name only when the container was authenticated to its last byte. To standard output, authenticated chunks are written as they come and the exit code tells whether the end was good.",
+			Args: []Arg{out, {Name: "in", Help: "container to read, - for standard input", Need: true}, pass, force},
+			Run: func(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
+				return onFile(ctx, a, args, sink, "Passphrase", "opened", a.Unseal)
+			}},
+		{ID: "inspect", Title: "Show what anybody can see of a sealed file",
+			Args: []Arg{{Name: "in", Help: "container to read", Need: true}},
+			Run:  runInspect},
+	}
+}
+
+type fileWork func(ctx context.Context, spec app.SealSpec, in io.Reader, out io.Writer, sink progress.Sink) (app.Sealed, error)
+
+func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prompt, verb string, work fileWork) (Result, error) {
+	spec := app.SealSpec{In: args.Get("in"), Out: args.Get("out"), Force: args.Has("force"), Unverified: args.Has("unverified")}
+	for _, s := range args.All("to") {
+		u, err := chain.ParseUID(s)
+		if err != nil {
+			return Result{}, err
+		}
+		spec.To = append(spec.To, u)
+	}
+	if args.Has("passphrase") {
+		pw, err := a.Ask(ctx, prompt, verb == "sealed")
+		if err != nil {
+			return Result{}, err
+		}
+		defer clear(pw)
+		spec.Passphrase = pw
+	} else if _, err := a.UnlockAsking(ctx); err != nil {
+		return Result{}, err
+	}
+	in, out := stdio()
+	done, err := work(ctx, spec, in, out, sink)
+	if err != nil || spec.Out == "-" {
+		return Result{}, err
+	}
+	return Result{Data: done, Text: []string{fmt.Sprintf("%s %s", verb, done.Out)}}, nil
+}
+
+func runInspect(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
+	i, err := app.InspectFile(args.Get("in"))
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{Data: i, Text: []string{
+		fmt.Sprintf("container v%d, header %d bytes, file %x; nothing here is authenticated without a key", i.Version, i.HeaderLen, i.File),
+		fmt.Sprintf("%d recipients", len(i.Recipients)),
+	}}
+	for _, rc := range i.Recipients {
+		r.Text = append(r.Text, "  "+rc.String())
+	}
+	return r, nil
+}

@@ -1,0 +1,197 @@
+package action
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/id"
+	"cipherdeck/crypto/progress"
+	"cipherdeck/crypto/seal"
+	"cipherdeck/ui/app"
+	"cipherdeck/vault/project"
+)
+
+func projectArg() Arg { return Arg{Name: "project", Help: "name or id of the project", Need: true} }
+
+func projectActions() []*Action {
+	uid := Arg{Name: "uid", Help: "the person's user id", Need: true}
+	return []*Action{
+		{ID: "project.new", Title: "Start a project", Keys: []string{"n"}, Screen: "projects", Vault: true,
+			Help: "The project's name, like everything in it, is encrypted here; the server sees sizes, times and who talks to whom.",
+			Args: []Arg{{Name: "name", Help: "name of the project", Need: true}, serverFlag()},
+			Can:  needsServer, Run: runProjectNew},
+		{ID: "project.list", Title: "List your projects", Vault: true, Run: runProjectList},
+		{ID: "project.show", Title: "Show a project's items, members and epoch", Vault: true, Args: []Arg{projectArg()}, Run: runProjectShow},
+		{ID: "project.join", Title: "Open a project that was shared with you", Keys: []string{"j"}, Screen: "projects", Vault: true,
+			Args: []Arg{{Name: "id", Help: "id of the project; without it, all that are new"}, serverFlag()},
+			Can:  needsServer, Run: runProjectJoin},
+		{ID: "project.add", Title: "Seal a file into a project", Keys: []string{"e"}, Screen: "projects", Vault: true,
+			Help: "The file is encrypted here in pieces of 1 MiB and only ciphertext is sent. Pieces that the server has are not sent again: repeat the command after a failure. A dataset must be a CSV of numbers with a header.",
+			Args: []Arg{projectArg(), {Name: "file", Help: "file to add", Need: true}, {Name: "kind", Flag: "kind", Default: "dataset", Help: "dataset, model, task, artifact or run"}},
+			Can:  needsProject, Run: runProjectAdd},
+		{ID: "project.get", Title: "Decrypt an item of a project into a file", Vault: true,
+			Args: []Arg{projectArg(), {Name: "item", Help: "name of the item", Need: true}, {Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}, {Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}},
+			Run:  runProjectGet},
+		{ID: "share", Title: "Share a project with a person", Keys: []string{"s"}, Screen: "projects", Vault: true,
+			Help: "Wraps the project's key to the person's keys and signs the membership, in one link of the project's chain. The person must be verified (people add … --words), or say --unverified.",
+			Args: []Arg{projectArg(), uid, {Name: "role", Flag: "role", Default: "reader", Help: "owner, admin, writer, reader or auditor"}, {Name: "unverified", Flag: "unverified", Switch: true, Help: "share without comparing words: the server could read along"}},
+			Can:  needsProject, Run: runShare},
+		{ID: "revoke", Title: "Remove a member and change the project's key", Keys: []string{"x"}, Screen: "projects", Danger: TypeName, Vault: true,
+			Help: "The removal and the new epoch are one link: nothing written after it opens for the removed person. What he could read before he may have kept; the report says what that was.",
+			Args: []Arg{projectArg(), uid},
+			Can:  needsProject, Run: runRevoke},
+		{ID: "grant", Title: "Let a node run jobs of a project", Keys: []string{"g"}, Screen: "projects", Vault: true,
+			Help: "The node gets ciphertext, the model and the plan; never a key that opens data.",
+			Args: []Arg{projectArg(), {Name: "node", Help: "user id of the node", Need: true}, {Name: "hours", Flag: "hours", Default: "24", Help: "how long"}},
+			Can:  needsProject, Run: runGrant},
+	}
+}
+
+func needsServer(f app.Facts) (bool, string) { return f.Servers > 0, "no server is pinned yet" }
+
+func needsProject(f app.Facts) (bool, string) { return f.Projects > 0, "there is no project yet" }
+
+func runProjectNew(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	p, err := a.NewProject(ctx, args.Get("name"), args.Get("server"))
+	if err != nil {
+		return Result{}, err
+	}
+	return showProject(p), nil
+}
+
+func runProjectList(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
+	all, err := a.Projects()
+	r := Result{Data: all}
+	for _, p := range all {
+		r.Text = append(r.Text, fmt.Sprintf("%s  %s  on %s", p.Name, p.ID, p.Server))
+	}
+	return r, err
+}
+
+func runProjectShow(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	p, err := a.Project(ctx, args.Get("project"))
+	if err != nil {
+		return Result{}, err
+	}
+	return showProject(p), nil
+}
+
+func runProjectJoin(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	server := args.Get("server")
+	if err := a.Enrol(ctx, server); err != nil {
+		return Result{}, err
+	}
+	ids, err := a.Invitations(ctx, server)
+	if err != nil {
+		return Result{}, err
+	}
+	if s := args.Get("id"); s != "" {
+		i, err := id.Parse(s)
+		if err != nil {
+			return Result{}, fmt.Errorf("%w: %w", app.ErrInput, err)
+		}
+		ids = []id.ID{i}
+	}
+	r := Result{Text: []string{fmt.Sprintf("%d projects opened", len(ids))}}
+	var all []projectView
+	for _, i := range ids {
+		p, err := a.Join(ctx, server, i)
+		if err != nil {
+			return r, err
+		}
+		v := showProject(p)
+		all = append(all, v.Data.(projectView))
+		r.Text = append(r.Text, v.Text...)
+	}
+	r.Data = all
+	return r, nil
+}
+
+func runProjectAdd(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
+	p, err := a.Project(ctx, args.Get("project"))
+	if err != nil {
+		return Result{}, err
+	}
+	it, err := a.AddFile(ctx, p, args.Get("file"), project.Kind(args.Get("kind")), sink)
+	if err != nil {
+		return Result{}, err
+	}
+	v := viewItem(it)
+	return Result{Data: v, Text: []string{fmt.Sprintf("sealed %s: %d bytes in %d pieces under epoch %d", v.Name, v.Size, v.Pieces, v.Epoch)}}, nil
+}
+
+func runProjectGet(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
+	p, err := a.Project(ctx, args.Get("project"))
+	if err != nil {
+		return Result{}, err
+	}
+	it, err := p.Item(args.Get("item"))
+	if err != nil {
+		return Result{}, err
+	}
+	out := args.Get("out")
+	err = seal.WriteFile(out, args.Has("force"), func(w io.Writer) error { return p.Read(ctx, it, w, sink) })
+	return Result{Data: app.Sealed{Out: out, Name: it.Name, Size: it.Size}, Text: []string{"wrote " + out}}, err
+}
+
+func runShare(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	role := chain.ParseRole(args.Get("role"))
+	if role == chain.Nobody {
+		return Result{}, fmt.Errorf("%w: role %q: want owner, admin, writer, reader or auditor", app.ErrInput, args.Get("role"))
+	}
+	p, uid, err := projectAndUID(ctx, a, args, "uid")
+	if err != nil {
+		return Result{}, err
+	}
+	if err := a.Share(ctx, p, uid, role, args.Has("unverified")); err != nil {
+		return Result{}, err
+	}
+	return showProject(p), nil
+}
+
+func runRevoke(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	p, uid, err := projectAndUID(ctx, a, args, "uid")
+	if err != nil {
+		return Result{}, err
+	}
+	rep, err := a.Revoke(ctx, p, uid)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Data: rep, Text: RevokeLines(rep)}, nil
+}
+
+// RevokeLines is the honest report of a removal, for a person.
+func RevokeLines(r project.Report) []string {
+	return []string{
+		fmt.Sprintf("%s (%s) is not a member any more; the project is in epoch %d", r.Name, r.Role, r.NewEpoch),
+		fmt.Sprintf("  ! could read before and may have kept: %d items, %d bytes", r.Items, r.Bytes),
+		"  ✓ cannot open anything that is written from now on",
+		"  ? items from before are still under old epochs; re-encrypting them is not built yet",
+	}
+}
+
+func runGrant(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	p, uid, err := projectAndUID(ctx, a, args, "node")
+	if err != nil {
+		return Result{}, err
+	}
+	hours, err := time.ParseDuration(args.Get("hours") + "h")
+	if err != nil || hours <= 0 {
+		return Result{}, fmt.Errorf("%w: --hours %q is not a number of hours", app.ErrInput, args.Get("hours"))
+	}
+	g, err := a.GrantNode(ctx, p, uid, hours)
+	return Result{Data: map[string]any{"grant": g}, Text: []string{"grant " + g.String()}}, err
+}
+
+func projectAndUID(ctx context.Context, a *app.App, args Args, name string) (*project.Project, chain.UID, error) {
+	uid, err := chain.ParseUID(args.Get(name))
+	if err != nil {
+		return nil, uid, err
+	}
+	p, err := a.Project(ctx, args.Get("project"))
+	return p, uid, err
+}

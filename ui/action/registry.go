@@ -1,0 +1,21 @@
+package action
+
+import (
+	"context"
+	"slices"
+
+	"cipherdeck/crypto/progress"
+	"cipherdeck/ui/app"
+)
+
+// All is the registry: everything a user can do, in the order of help.
+func All() []*Action {
+	return slices.Concat(vaultActions(), fileActions(), projectActions(), serverActions(), jobActions(), []*Action{versionAction()})
+}
+
+func versionAction() *Action {
+	return &Action{ID: "version", Title: "Say which version this is",
+		Run: func(context.Context, *app.App, Args, progress.Sink) (Result, error) {
+			return Result{Data: map[string]string{"version": app.Version}, Text: []string{"cipherdeck " + app.Version}}, nil
+		}}
+}

@@ -1,0 +1,205 @@
+package action
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"os"
+	"time"
+
+	"cipherdeck/attest"
+	"cipherdeck/crypto/id"
+	"cipherdeck/crypto/progress"
+	"cipherdeck/remote/api"
+	"cipherdeck/remote/server"
+	"cipherdeck/ui/app"
+)
+
+func serverActions() []*Action {
+	config := Arg{Name: "config", Flag: "config", Help: "JSON file; fields not named have their defaults"}
+	return []*Action{
+		{ID: "server.add", Title: "Pin a server by its pairing code", Keys: []string{"n"}, Screen: "servers", Vault: true,
+			Help: "The code is host:port#key, as serve prints it; carry it by a channel that the server does not control. With --signer the server must prove what it runs before a job is sent; without, it is good for storing project ciphertext only. A later change of what is pinned is refused.",
+			Args: []Arg{{Name: "code", Help: "pairing code", Need: true}, {Name: "name", Flag: "name", Default: "main", Help: "your name for it"},
+				{Name: "signer", Flag: "signer", Many: true, Help: "public key whose manifests you accept"},
+				{Name: "root", Flag: "root", Default: "hardware", Help: "weakest root you accept: hardware, vtpm or software (demo only)"}},
+			Run: runServerAdd},
+		{ID: "server.list", Title: "List pinned servers", Vault: true, Run: runServerList},
+		{ID: "attest", Title: "Make a server prove what it runs", Keys: []string{"a"}, Screen: "servers", Vault: true,
+			Help: "Opens a connection, sends a fresh challenge and nothing else, and checks each link of the answer. Exit code 4 when a link is broken.",
+			Args: []Arg{{Name: "server", Help: "name of the pinned server", Default: "main"}},
+			Can:  needsServer, Run: runAttest},
+		{ID: "manifest.make", Title: "Sign a golden manifest for a server",
+			Help: "Measures this program (or --binary) and a configuration as serve will, and signs the result. Put the file into the server's data_dir as manifest.bin before it starts; hand the signer's public key to users.",
+			Args: []Arg{{Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}, {Name: "key", Flag: "key", Help: "file of the signer's key, made when missing", Need: true}, config,
+				{Name: "binary", Flag: "binary", Help: "server program; default: this one"}, {Name: "version", Flag: "version", Default: "1", Help: "rises with every manifest"},
+				{Name: "days", Flag: "days", Default: "90", Help: "how long it is valid"}, {Name: "note", Flag: "note", Help: "a word about the signer"}},
+			Run: runManifest},
+		{ID: "serve", Title: "Run a server", Daemon: true,
+			Help: "Stores ciphertext and hands jobs to nodes. It measures itself into a software TPM, which proves the protocol and nothing about the machine. Prints its pairing code.",
+			Args: []Arg{config, {Name: "data", Flag: "data", Help: "folder of its state; overrides data_dir"}, {Name: "listen", Flag: "listen", Help: "host:port; overrides listen"}},
+			Run:  runServe},
+		{ID: "node", Title: "Run a compute node", Daemon: true,
+			Help: "Leases jobs from a server and evaluates them on ciphertext. Prints its user id; an owner lets it work with: grant PROJECT UID. Jobs run in the node's own process: there is no sandbox yet.",
+			Args: []Arg{{Name: "code", Help: "the server's pairing code", Need: true}, {Name: "dir", Flag: "dir", Help: "folder of the node's identity", Need: true}, {Name: "name", Flag: "name", Default: "node", Help: "name of the node"}},
+			Run:  runNode},
+	}
+}
+
+func runServerAdd(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	code, err := api.ParseCode(args.Get("code"))
+	if err != nil {
+		return Result{}, err
+	}
+	root, err := parseRoot(args.Get("root"))
+	if err != nil {
+		return Result{}, err
+	}
+	var signers []ed25519.PublicKey
+	for _, s := range args.All("signer") {
+		k, err := app.ParseSigner(s)
+		if err != nil {
+			return Result{}, err
+		}
+		signers = append(signers, k)
+	}
+	i, err := a.AddServer(args.Get("name"), code, signers, root)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Data: i, Text: serverLines(i)}, nil
+}
+
+func parseRoot(s string) (attest.RootKind, error) {
+	switch s {
+	case "hardware":
+		return attest.RootHardware, nil
+	case "vtpm":
+		return attest.RootVTPM, nil
+	case "software":
+		return attest.RootSoftware, nil
+	}
+	return 0, fmt.Errorf("%w: --root %q: want hardware, vtpm or software", app.ErrInput, s)
+}
+
+func serverLines(s app.ServerInfo) []string {
+	use := fmt.Sprintf("jobs after attestation, weakest root %s, %d accepted signer(s)", s.MinRoot, s.Signers)
+	if s.Signers == 0 {
+		use = "storage of ciphertext only; no signer is pinned"
+	}
+	return []string{fmt.Sprintf("%s  %s", s.Name, s.Addr), "  key  " + s.Pin, "  for  " + use}
+}
+
+func runServerList(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
+	all, err := a.Servers()
+	r := Result{Data: all}
+	for _, s := range all {
+		r.Text = append(r.Text, serverLines(s)...)
+	}
+	return r, err
+}
+
+func runAttest(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	v, err := a.Attest(ctx, args.Get("server"))
+	if v == nil {
+		return Result{}, err
+	}
+	return Result{Data: viewVerdict(v), Text: VerdictLines(v)}, err
+}
+
+// verdictView is a verdict in JSON.
+type verdictView struct {
+	Word     string     `json:"verdict"`
+	Root     string     `json:"root"`
+	Subject  string     `json:"subject"`
+	Version  uint64     `json:"manifest_version"`
+	NotAfter time.Time  `json:"not_after"`
+	Evidence id.ID      `json:"evidence"`
+	Links    []linkView `json:"links"`
+}
+
+type linkView struct {
+	ID        string `json:"id"`
+	State     string `json:"state"`
+	Claim     string `json:"claim"`
+	Rule      string `json:"rule"`
+	Found     string `json:"found"`
+	NotProven string `json:"not_proven"`
+}
+
+func viewVerdict(v *attest.Verdict) verdictView {
+	out := verdictView{Word: v.Word(), Root: v.Root.String(), Subject: v.Subject, Version: v.Version, NotAfter: v.NotAfter, Evidence: v.Digest}
+	for _, l := range v.Links {
+		out.Links = append(out.Links, linkView{l.ID, l.State.String(), l.Claim, l.Rule, l.Found, l.NotProven})
+	}
+	return out
+}
+
+// VerdictLines is the chain of links, for a person.
+func VerdictLines(v *attest.Verdict) []string {
+	out := []string{fmt.Sprintf("%s  %s  root: %s", v.Subject, v.Word(), v.Root)}
+	for _, l := range v.Links {
+		out = append(out, fmt.Sprintf("  %s %-11s %-19s %s", l.State.Glyph(), l.State, l.ID, l.Claim))
+		if l.State == attest.Fail {
+			out = append(out, "      "+l.Found)
+		}
+	}
+	return out
+}
+
+func loadConfig(args Args) (server.Config, error) {
+	c := server.DefaultConfig()
+	if path := args.Get("config"); path != "" {
+		var err error
+		if c, err = server.LoadConfig(path); err != nil {
+			return c, err
+		}
+	}
+	if d := args.Get("data"); d != "" {
+		c.DataDir = d
+	}
+	if l := args.Get("listen"); l != "" {
+		c.Listen = l
+	}
+	return c, c.Check()
+}
+
+func runServe(ctx context.Context, _ *app.App, args Args, sink progress.Sink) (Result, error) {
+	c, err := loadConfig(args)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{}, app.Serve(ctx, c, sink)
+}
+
+func runNode(ctx context.Context, _ *app.App, args Args, sink progress.Sink) (Result, error) {
+	code, err := api.ParseCode(args.Get("code"))
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{}, app.Node(ctx, app.NodeSpec{Code: code, Dir: args.Get("dir"), Name: args.Get("name")}, nil, sink)
+}
+
+func runManifest(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	c, err := loadConfig(args)
+	if err != nil {
+		return Result{}, err
+	}
+	key, err := app.LoadSigner(args.Get("key"))
+	if err != nil {
+		return Result{}, err
+	}
+	spec := app.ManifestSpec{Binary: args.Get("binary"), Config: c, Note: args.Get("note"), Key: key}
+	var days int
+	if _, err := fmt.Sscan(args.Get("version")+" "+args.Get("days"), &spec.Version, &days); err != nil || days < 1 {
+		return Result{}, fmt.Errorf("%w: --version and --days are numbers from 1", app.ErrInput)
+	}
+	spec.Life = time.Duration(days) * 24 * time.Hour
+	raw, err := app.MakeManifest(spec, a.Now())
+	if err != nil {
+		return Result{}, err
+	}
+	signer := app.SignerText(key.Public().(ed25519.PublicKey))
+	return Result{Data: map[string]string{"out": args.Get("out"), "signer": signer}, Text: []string{"signer " + signer}},
+		os.WriteFile(args.Get("out"), raw, 0o644)
+}

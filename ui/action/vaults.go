@@ -1,0 +1,106 @@
+package action
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/progress"
+	"cipherdeck/crypto/words"
+	"cipherdeck/ui/app"
+)
+
+func vaultActions() []*Action {
+	return []*Action{
+		{ID: "vault.init", Title: "Create a vault", Keys: []string{"n"}, Screen: "unlock",
+			Help: "Makes a new identity (RSA 3072, X-Wing, Ed25519) and a vault for it, opened by a passphrase and, with --keyring, by a random key in the OS keyring. Any program of the same user can read that entry while the keyring is unlocked. The passphrase is asked on the terminal, or comes from --passphrase-fd or CIPHERDECK_PASSPHRASE.",
+			Args: []Arg{{Name: "name", Help: "your name, as teammates will see it", Need: true}, {Name: "keyring", Flag: "keyring", Switch: true, Help: "let the OS keyring open it too"}},
+			Can:  func(f app.Facts) (bool, string) { return !f.HasVault, "there is a vault already" },
+			Run:  runInit},
+		{ID: "vault.unlock", Title: "Check that the vault opens, and say whose it is", Keys: []string{"enter"}, Screen: "unlock", Vault: true,
+			Help: "Opens the vault and prints the identity in it. There is no unlock agent yet: every command opens the vault for itself.",
+			Run:  runWhoAmI},
+		{ID: "vault.forget-keyring", Title: "Remove the vault's entry from the OS keyring", Vault: true,
+			Help: "After it only the passphrase opens the vault.",
+			Run: func(ctx context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
+				return Result{Text: []string{"entry removed"}}, a.ForgetKeyring(ctx)
+			}},
+		{ID: "words", Title: "Make a passphrase of random words",
+			Args: []Arg{{Name: "count", Help: "how many words", Default: "8"}},
+			Run: func(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
+				var n int
+				if _, err := fmt.Sscan(args.Get("count"), &n); err != nil {
+					return Result{}, fmt.Errorf("%w: COUNT is a number", app.ErrInput)
+				}
+				p, err := words.Passphrase(rand(), n)
+				return Result{Data: map[string]string{"passphrase": p}, Text: []string{p}}, err
+			}},
+		{ID: "people.add", Title: "Meet a person: fetch her keys and compare words", Keys: []string{"m"}, Screen: "projects", Vault: true,
+			Help: "Fetches the account of UID from a server and prints eight words. The other person runs the same command with your UID and must see the same words: compare them by voice, then give them with --words. A server that exchanged keys shows other words.",
+			Args: []Arg{{Name: "uid", Help: "the person's user id", Need: true}, serverFlag(), {Name: "words", Flag: "words", Help: "the eight words that the other person sees"}},
+			Run:  runMeet},
+		{ID: "people.list", Title: "List people and whether their keys are verified", Vault: true, Run: runPeople},
+	}
+}
+
+func runInit(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	if err := chain.CheckName(args.Get("name")); err != nil {
+		return Result{}, fmt.Errorf("%w: %w", app.ErrInput, err)
+	}
+	pw, err := a.Ask(ctx, "New passphrase", true)
+	if err != nil {
+		return Result{}, err
+	}
+	defer clear(pw)
+	id, err := a.InitVault(ctx, args.Get("name"), pw, args.Has("keyring"))
+	return identity(id), err
+}
+
+func runWhoAmI(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
+	id, err := a.WhoAmI()
+	return identity(id), err
+}
+
+func identity(id app.Identity) Result {
+	return Result{Data: id, Text: []string{
+		"name   " + id.Name,
+		"uid    " + id.UID,
+		"vault  " + id.Vault,
+		"opens  by " + strings.Join(id.Slots, ", "),
+	}}
+}
+
+func runMeet(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	uid, err := chain.ParseUID(args.Get("uid"))
+	if err != nil {
+		return Result{}, err
+	}
+	p, err := a.Meet(ctx, args.Get("server"), uid, args.Get("words"))
+	return Result{Data: p, Text: personLines(p)}, err
+}
+
+func personLines(p app.Person) []string {
+	state := "? not verified: compare the words by voice"
+	if p.Verified {
+		state = "✓ verified by words"
+	}
+	return []string{p.Name + "  " + p.UID, "  words  " + p.Words, "  " + state}
+}
+
+func runPeople(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
+	all, err := a.People()
+	r := Result{Data: all}
+	for _, p := range all {
+		r.Text = append(r.Text, personLines(p)...)
+	}
+	return r, err
+}
+
+func serverFlag() Arg {
+	return Arg{Name: "server", Flag: "server", Help: "name of the pinned server", Default: "main"}
+}
+
+// stdio is standard input and output, for "-".
+func stdio() (*os.File, *os.File) { return os.Stdin, os.Stdout }

@@ -1,0 +1,146 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/keys"
+	"cipherdeck/crypto/progress"
+	"cipherdeck/crypto/seal"
+)
+
+// Sealed says what was sealed or opened.
+type Sealed struct {
+	Out  string `json:"out"`
+	Name string `json:"name,omitempty"`
+	Size int64  `json:"size"`
+	To   int    `json:"recipients,omitempty"`
+}
+
+// SealSpec says what to seal for whom. "-" is standard input or output.
+type SealSpec struct {
+	In, Out    string
+	To         []chain.UID // besides the owner of the vault
+	Unverified bool        // people whose words were not compared will do
+	Passphrase []byte      // instead of any recipient
+	Force      bool
+}
+
+// Seal encrypts a file: for the vault's owner and the people in spec, or under
+// a passphrase and then without a vault.
+func (a *App) Seal(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, sink progress.Sink) (Sealed, error) {
+	to, err := a.recipients(spec)
+	if err != nil {
+		return Sealed{}, err
+	}
+	done := Sealed{Out: spec.Out, To: len(to)}
+	if spec.In == "-" || spec.Out == "-" {
+		return done, a.sealStream(ctx, spec, in, out, to, sink)
+	}
+	if err := seal.SealFile(ctx, spec.Out, spec.In, seal.Meta{}, to, seal.FileOptions{Force: spec.Force, Sink: sink}); err != nil {
+		return done, err
+	}
+	st, err := os.Stat(spec.In)
+	if err == nil {
+		done.Name, done.Size = st.Name(), st.Size()
+	}
+	return done, err
+}
+
+func (a *App) sealStream(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, to []seal.Recipient, sink progress.Sink) error {
+	if spec.In != "-" {
+		f, err := os.Open(spec.In)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	if spec.Out != "-" {
+		return seal.WriteFile(spec.Out, spec.Force, func(w io.Writer) error {
+			return seal.Seal(ctx, w, in, seal.Meta{Size: seal.SizeUnknown}, to, sink)
+		})
+	}
+	return seal.Seal(ctx, out, in, seal.Meta{Size: seal.SizeUnknown}, to, sink)
+}
+
+func (a *App) recipients(spec SealSpec) ([]seal.Recipient, error) {
+	if spec.Passphrase != nil {
+		if len(spec.To) > 0 {
+			return nil, fmt.Errorf("%w: a passphrase must be the only recipient; leave out --to", ErrInput)
+		}
+		return []seal.Recipient{seal.Passphrase(spec.Passphrase, keys.DefaultArgon2id())}, nil
+	}
+	_, me, err := a.opened()
+	if err != nil {
+		return nil, err
+	}
+	to := []seal.Recipient{seal.Hybrid(me.Pair.Public())}
+	for _, u := range spec.To {
+		acc, err := a.verified(u, spec.Unverified)
+		if err != nil {
+			return nil, err
+		}
+		to = append(to, seal.Hybrid(keys.Public{RSA: acc.RSA, XWing: acc.XWing}))
+	}
+	return to, nil
+}
+
+// Unseal decrypts a container with the vault's identity, or with a passphrase
+// and then without a vault. A file appears under its name only when its last
+// byte was authenticated; standard output gets authenticated chunks and the
+// error tells when the end was not good.
+func (a *App) Unseal(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, sink progress.Sink) (Sealed, error) {
+	var who seal.Identity
+	if spec.Passphrase != nil {
+		who = seal.Passphrase(spec.Passphrase, keys.DefaultArgon2id())
+	} else {
+		_, me, err := a.opened()
+		if err != nil {
+			return Sealed{}, err
+		}
+		who = seal.Pair(me.Pair)
+	}
+	if spec.In != "-" && spec.Out != "-" {
+		m, err := seal.OpenFile(ctx, spec.Out, spec.In, []seal.Identity{who}, seal.FileOptions{Force: spec.Force, Sink: sink})
+		return Sealed{Out: spec.Out, Name: m.Name, Size: m.Size}, err
+	}
+	return a.openStream(ctx, spec, in, out, who, sink)
+}
+
+func (a *App) openStream(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, who seal.Identity, sink progress.Sink) (Sealed, error) {
+	if spec.In != "-" {
+		f, err := os.Open(spec.In)
+		if err != nil {
+			return Sealed{}, err
+		}
+		defer f.Close()
+		in = f
+	}
+	r, err := seal.Open(in, who)
+	if err != nil {
+		return Sealed{}, err
+	}
+	done := Sealed{Out: spec.Out, Name: r.Meta.Name}
+	if spec.Out == "-" {
+		done.Size, err = r.Copy(ctx, out, sink)
+		return done, err
+	}
+	return done, seal.WriteFile(spec.Out, spec.Force, func(w io.Writer) (err error) {
+		done.Size, err = r.Copy(ctx, w, sink)
+		return err
+	})
+}
+
+// InspectFile reads the header of a container, without any key.
+func InspectFile(path string) (seal.Info, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return seal.Info{}, err
+	}
+	defer f.Close()
+	return seal.Inspect(f)
+}
