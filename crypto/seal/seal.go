@@ -12,7 +12,8 @@ import (
 )
 
 // Seal writes to dst a container of what src gives until io.EOF, for all of
-// to. If m.Size is not SizeUnknown, src must give exactly that much.
+// to. If m.Size is not SizeUnknown, src must give exactly that much: say
+// SizeUnknown for a pipe, 0 means an empty file.
 //
 // On error dst holds the beginning of a container that will not open. sink may
 // be nil. Errors wrap ErrRecipients, ErrMeta, the errors of package keys, of
