@@ -260,3 +260,28 @@ func (g growing) Phase(string, int64, progress.Unit) {
 		f.Close()
 	}
 }
+
+func TestWriteFile(t *testing.T) {
+	dir := t.TempDir()
+	out, broken := filepath.Join(dir, "out"), errors.New("broken pipe")
+	fill := func(s string, err error) func(io.Writer) error {
+		return func(w io.Writer) error {
+			_, werr := io.WriteString(w, s)
+			return errors.Join(werr, err)
+		}
+	}
+	if err := WriteFile(out, false, fill("half", broken)); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	only(t, dir)
+	if err := WriteFile(out, false, fill("first", nil)); err != nil {
+		t.Error(err)
+	}
+	if err := WriteFile(out, false, fill("second", nil)); !errors.Is(err, ErrExists) {
+		t.Error(err)
+	}
+	if b, _ := os.ReadFile(out); string(b) != "first" {
+		t.Errorf("%q", b)
+	}
+	only(t, dir, "out")
+}
