@@ -139,9 +139,10 @@ func (p *Project) GetBlob(ctx context.Context, i id.ID, off, n int64) (io.ReadCl
 		cancel()
 		return nil, fmt.Errorf("blob %s: %w", i, err)
 	}
-	b := &blob{Reader: rsp.Body, body: rsp.Body, cancel: cancel}
+	b := &blob{cut: &broken{r: rsp.Body}, body: rsp.Body, cancel: cancel}
+	b.Reader = b.cut
 	if off == 0 && n < 0 {
-		b.Reader = store.Verify(rsp.Body, i, rsp.ContentLength)
+		b.Reader = store.Verify(b.cut, i, rsp.ContentLength)
 	}
 	return b, nil
 }
@@ -149,8 +150,34 @@ func (p *Project) GetBlob(ctx context.Context, i id.ID, off, n int64) (io.ReadCl
 // blob is the body of an answer whose context must outlive GetBlob.
 type blob struct {
 	io.Reader
+	cut    *broken
 	body   io.Closer
 	cancel context.CancelFunc
+}
+
+// Read reads on; a transfer that breaks off is ErrUnreachable.
+func (b *blob) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && err != io.EOF && (b.cut.err != nil || !errors.Is(err, ErrDamaged)) {
+		err = fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return n, err
+}
+
+// broken remembers that the transfer itself failed, which looks like damage to
+// whoever checks the hash of what came.
+type broken struct {
+	r   io.Reader
+	err error
+}
+
+// Read passes everything on.
+func (b *broken) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
 }
 
 // Close ends the transfer.

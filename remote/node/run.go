@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -21,12 +22,26 @@ func (n Node) run(ctx context.Context, l api.Lease, p progress.Sink) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	res, err := n.Runner.Run(ctx, j, room{n.Client.Project(l.Project)}, p)
+	res, err := n.guarded(ctx, j, room{n.Client.Project(l.Project)}, p)
 	if err != nil {
 		return nil, err
 	}
 	res.Job = l.Job
 	return doc.Sign(job.ResultType, res, n.Identity)
+}
+
+// ErrPanic is wrapped when a runner panicked on a job.
+var ErrPanic = errors.New("the runner panicked")
+
+// guarded runs the runner so that hostile input that makes it panic costs one
+// job and not the node. What it panicked with is not told: it may be payload.
+func (n Node) guarded(ctx context.Context, j job.JobDoc, in job.Blobs, p progress.Sink) (res job.Result, err error) {
+	defer func() {
+		if recover() != nil {
+			err = ErrPanic
+		}
+	}()
+	return n.Runner.Run(ctx, j, in, p)
 }
 
 // open verifies the job document: its author's signature, that it is the one

@@ -20,7 +20,7 @@ import (
 const (
 	tlsKeyFile   = "tls.key"
 	softTPMFile  = "softtpm"
-	manifestFile = "manifest.bin"
+	ManifestFile = "manifest.bin"
 	storeDir     = "store"
 	blobDir      = "blobs"
 )
@@ -90,7 +90,7 @@ func softTPM(dir string) (*softtpm.TPM, error) {
 // loadManifest is the signed manifest that goes into the evidence; nil when
 // there is none, so that a client refuses at the manifest and says so.
 func loadManifest(dir string) ([]byte, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	raw, err := os.ReadFile(filepath.Join(dir, ManifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

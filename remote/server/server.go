@@ -176,7 +176,7 @@ func (s *Server) identity(o Options) (tls.Certificate, error) {
 		return cert, err
 	}
 	if manifest == nil {
-		s.log.Warn("there is no manifest: clients that attest will refuse", "file", filepath.Join(o.DataDir, manifestFile))
+		s.log.Warn("there is no manifest: clients that attest will refuse", "file", filepath.Join(o.DataDir, ManifestFile))
 	}
 	s.responder = channel.NewResponder(channel.Machine{TPM: tpm, AK: s.ak, SPKI: s.pin, Log: log, Manifest: manifest, JobKey: []byte{}})
 	return cert, nil

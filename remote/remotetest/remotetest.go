@@ -1,0 +1,249 @@
+// Package remotetest makes what tests of the remote side need: accounts, a
+// project, a real server on loopback with a real store. It is imported by
+// tests only.
+package remotetest
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"cipherdeck/attest"
+	"cipherdeck/attest/manifest"
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/doc"
+	"cipherdeck/crypto/id"
+	"cipherdeck/fhe/job"
+	"cipherdeck/remote/api"
+	"cipherdeck/remote/server"
+)
+
+// Who is an account with its key.
+type Who struct {
+	*chain.Account
+	Key ed25519.PrivateKey
+}
+
+// root makes one RSA key for all persons of a test program: making them is
+// slow, and their accounts differ by the device key.
+var root = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+// Person makes an account of kind person.
+func Person(t testing.TB, name string) Who {
+	t.Helper()
+	k, err := root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account(t, chain.Person, name, k)
+}
+
+// Node makes an account of kind node.
+func Node(t testing.TB, name string) Who { return account(t, chain.Node, name, nil) }
+
+func account(t testing.TB, kind chain.Kind, name string, k *rsa.PrivateKey) Who {
+	t.Helper()
+	_, device, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := chain.NewAccount(kind, name, 1, k, device, bytes.Repeat([]byte{7}, 1216))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Who{a, device}
+}
+
+// Config is a server on any port, with the data in dir.
+func Config(dir string) server.Config {
+	c := server.DefaultConfig()
+	c.Listen, c.DataDir = "127.0.0.1:0", dir
+	c.LeaseSeconds = 2
+	c.RatePerSecond, c.RateBurst = 1<<16, 1<<16
+	return c
+}
+
+// Start starts a server and closes it at the end of the test, unless the test
+// did.
+func Start(t testing.TB, o server.Options) *server.Server {
+	t.Helper()
+	s, err := server.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+			t.Errorf("close server: %v", err)
+		}
+	})
+	return s
+}
+
+// Client is a client of s for w.
+func Client(t testing.TB, s *server.Server, w Who, edit ...func(*api.Config)) *api.Client {
+	t.Helper()
+	c := api.Config{Addr: s.Addr(), Pin: s.Pin(), UID: w.UID, Device: w.Key, Account: w.Raw}
+	for _, e := range edit {
+		e(&c)
+	}
+	k := api.New(c)
+	t.Cleanup(k.Close)
+	return k
+}
+
+// Enrolled is a client whose account the server knows.
+func Enrolled(t testing.TB, s *server.Server, w Who, edit ...func(*api.Config)) *api.Client {
+	t.Helper()
+	c := Client(t, s, w, edit...)
+	if err := c.Enrol(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Project is a project as its owner writes it.
+type Project struct {
+	*api.Project
+	State *chain.State
+	Owner Who
+	Grant id.ID
+	rev   uint64
+}
+
+// NewProject makes a project of owner on the server of c.
+func NewProject(t testing.TB, c *api.Client, owner Who) *Project {
+	t.Helper()
+	var nonce [32]byte
+	_, _ = rand.Read(nonce[:])
+	raw, st, err := chain.Start(chain.GenesisBody{Nonce: nonce, Owner: owner.Raw, Epoch: chain.Epoch{Number: 1, Wraps: id.Of([]byte("wraps"))}}, owner.Account, owner.Key, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.CreateProject(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rev, err := p.Head(t.Context(), api.HeadKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Project{Project: p, State: st, Owner: owner, rev: rev}
+}
+
+// Sign makes a link after the head, by the owner.
+func (p *Project) Sign(t testing.TB, kind string, body any) ([]byte, *chain.State) {
+	t.Helper()
+	raw, next, err := p.State.Extend(kind, body, p.Owner.UID, p.Owner.Key, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw, next
+}
+
+// Do writes a link and makes it the head.
+func (p *Project) Do(t testing.TB, kind string, body any) {
+	t.Helper()
+	raw, next := p.Sign(t, kind, body)
+	p.Put(t, raw)
+	rev, err := p.CAS(t.Context(), api.HeadKey, raw, p.rev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.State, p.rev = next, rev
+}
+
+// Rev is the revision of the head.
+func (p *Project) Rev() uint64 { return p.rev }
+
+// Add makes w a member.
+func (p *Project) Add(t testing.TB, w Who, r chain.Role) {
+	t.Helper()
+	wrap := []byte("wrapped key")
+	if r == chain.Auditor {
+		wrap = []byte{}
+	}
+	p.Do(t, chain.KindAdd, chain.AddBody{Account: w.Raw, Role: r, Wrap: wrap})
+}
+
+// GrantTo lets node run jobs for an hour.
+func (p *Project) GrantTo(t testing.TB, node Who) {
+	t.Helper()
+	b := chain.GrantBody{Node: node.Raw, NotAfter: time.Now().Add(time.Hour).Unix()}
+	var err error
+	if p.Grant, err = chain.GrantID(b); err != nil {
+		t.Fatal(err)
+	}
+	p.Do(t, chain.KindGrant, b)
+}
+
+// Put uploads a blob.
+func (p *Project) Put(t testing.TB, b []byte) id.ID {
+	t.Helper()
+	i := id.Of(b)
+	if err := p.PutBlob(t.Context(), i, int64(len(b)), bytes.NewReader(b)); err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// NewJob is a job document whose blobs are there; edit changes it before it is
+// signed by the owner.
+func (p *Project) NewJob(t testing.TB, edit ...func(*job.JobDoc)) (raw []byte, d job.JobDoc) {
+	t.Helper()
+	d = job.JobDoc{V: 1, Project: p.ID(), Plan: p.Put(t, []byte("plan")), Model: p.Put(t, []byte("model")),
+		Inputs: p.Put(t, []byte("inputs")), Grant: p.Grant, MinIsolation: job.IsolationProcess,
+		NotAfter: time.Now().Add(time.Hour).Unix()}
+	_, _ = rand.Read(d.Nonce[:])
+	for _, e := range edit {
+		e(&d)
+	}
+	raw, err := doc.Sign(job.DocType, d, p.Owner.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw, d
+}
+
+// Result is what node signs for a job when everything went well.
+func Result(t testing.TB, node Who, name id.ID, d job.JobDoc, outputs id.ID) []byte {
+	t.Helper()
+	raw, err := doc.Sign(job.ResultType, job.Result{V: 1, Job: name, Plan: d.Plan, Model: d.Model, Inputs: d.Inputs,
+		Outputs: outputs, Isolation: job.IsolationProcess, Engine: "test"}, node.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// Manifest writes a manifest for c into its data directory and gives the
+// policy that accepts it.
+func Manifest(t testing.TB, c server.Config) *attest.Policy {
+	t.Helper()
+	events, err := server.Golden(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := manifest.Sign(attest.Manifest{V: manifest.Version, Product: c.Product, Version: 1,
+		NotBefore: time.Now().Add(-time.Hour).Unix(), NotAfter: time.Now().Add(time.Hour).Unix(), Events: events}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.DataDir, "manifest.bin"), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &attest.Policy{Product: c.Product, Signers: [][]byte{pub}, Threshold: 1, MinRoot: attest.RootSoftware, MinVersion: 1}
+}
