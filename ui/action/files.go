@@ -8,6 +8,7 @@ import (
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/progress"
+	"cipherdeck/crypto/seal"
 	"cipherdeck/ui/app"
 )
 
@@ -77,7 +78,25 @@ func runInspect(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Resu
 		fmt.Sprintf("%d recipients", len(i.Recipients)),
 	}}
 	for _, rc := range i.Recipients {
-		r.Text = append(r.Text, "  "+rc.String())
+		r.Text = append(r.Text, "  "+recipientLine(rc))
 	}
 	return r, nil
+}
+
+func recipientLine(r seal.RecipientInfo) string {
+	switch {
+	case r.Hidden:
+		return "hidden: only who can open it learns that it is his"
+	case r.Type == seal.TypeHybrid:
+		return fmt.Sprintf("RSA %s and X-Wing %s together", r.RSA, r.XWing)
+	case r.Type == seal.TypeXWing:
+		return fmt.Sprintf("X-Wing %s", r.XWing)
+	case r.Type == seal.TypeRSA:
+		return fmt.Sprintf("RSA %s alone: not post-quantum", r.RSA)
+	case r.Type == seal.TypePassphrase:
+		return fmt.Sprintf("passphrase, Argon2id t=%d m=%d KiB p=%d", r.Cost.T, r.Cost.MKiB, r.Cost.P)
+	case r.Type == seal.TypeEpoch:
+		return fmt.Sprintf("epoch %d of project %x", r.Epoch, r.Prefix)
+	}
+	return fmt.Sprintf("type %d, not known", r.Type)
 }

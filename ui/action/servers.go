@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"time"
 
 	"cipherdeck/attest"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/progress"
+	"cipherdeck/fhe/job"
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/server"
 	"cipherdeck/ui/app"
@@ -37,11 +40,11 @@ func serverActions() []*Action {
 			Run: runManifest},
 		{ID: "serve", Title: "Run a server", Daemon: true,
 			Help: "Stores ciphertext and hands jobs to nodes. It measures itself into a software TPM, which proves the protocol and nothing about the machine. Prints its pairing code.",
-			Args: []Arg{config, {Name: "data", Flag: "data", Help: "folder of its state; overrides data_dir"}, {Name: "listen", Flag: "listen", Help: "host:port; overrides listen"}},
+			Args: []Arg{config, {Name: "data", Flag: "data", Help: "folder of its state; overrides data_dir"}, {Name: "listen", Flag: "listen", Help: "host:port; overrides listen"}, untilEOF()},
 			Run:  runServe},
 		{ID: "node", Title: "Run a compute node", Daemon: true,
 			Help: "Leases jobs from a server and evaluates them on ciphertext. Prints its user id; an owner lets it work with: grant PROJECT UID. Jobs run in the node's own process: there is no sandbox yet.",
-			Args: []Arg{{Name: "code", Help: "the server's pairing code", Need: true}, {Name: "dir", Flag: "dir", Help: "folder of the node's identity", Need: true}, {Name: "name", Flag: "name", Default: "node", Help: "name of the node"}},
+			Args: nodeArgs(),
 			Run:  runNode},
 	}
 }
@@ -169,15 +172,52 @@ func runServe(ctx context.Context, _ *app.App, args Args, sink progress.Sink) (R
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{}, app.Serve(ctx, c, sink)
+	return Result{}, app.Serve(lifetime(ctx, args), c, logger(), sink)
 }
 
 func runNode(ctx context.Context, _ *app.App, args Args, sink progress.Sink) (Result, error) {
+	return NodeWith(nil)(ctx, nil, args, sink)
+}
+
+// NodeWith is the node command with another runner than the honest one.
+func NodeWith(runner job.Runner) func(context.Context, *app.App, Args, progress.Sink) (Result, error) {
+	return func(ctx context.Context, _ *app.App, args Args, sink progress.Sink) (Result, error) {
+		return serveNode(ctx, args, runner, sink)
+	}
+}
+
+func serveNode(ctx context.Context, args Args, runner job.Runner, sink progress.Sink) (Result, error) {
 	code, err := api.ParseCode(args.Get("code"))
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{}, app.Node(ctx, app.NodeSpec{Code: code, Dir: args.Get("dir"), Name: args.Get("name")}, nil, sink)
+	return Result{}, app.Node(lifetime(ctx, args), app.NodeSpec{Code: code, Dir: args.Get("dir"), Name: args.Get("name")}, runner, logger(), sink)
+}
+
+// logger writes what an operator needs to standard error: no payload, no key.
+func logger() *slog.Logger { return slog.New(slog.NewJSONHandler(os.Stderr, nil)) }
+
+// lifetime ends with ctx and, when --until-eof is given, with standard input,
+// so that a program does not outlive the one that started it.
+func lifetime(ctx context.Context, args Args) context.Context {
+	if !args.Has("until-eof") {
+		return ctx
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		io.Copy(io.Discard, os.Stdin)
+	}()
+	return ctx
+}
+
+func untilEOF() Arg {
+	return Arg{Name: "until-eof", Flag: "until-eof", Switch: true, Help: "stop when standard input ends"}
+}
+
+// nodeArgs are the arguments of a node.
+func nodeArgs() []Arg {
+	return []Arg{{Name: "code", Help: "the server's pairing code", Need: true}, {Name: "dir", Flag: "dir", Help: "folder of the node's identity", Need: true}, {Name: "name", Flag: "name", Default: "node", Help: "name of the node"}, untilEOF()}
 }
 
 func runManifest(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {

@@ -45,6 +45,19 @@ type Work struct {
 // Rows is how many rows are scored.
 func (w *Work) Rows() int { return len(w.rows) }
 
+// Weight is the weight of feature j, in units of the raw feature.
+func (w *Work) Weight(j int) float64 { return w.affine.Weights[j] }
+
+// LeastShift is how far the logit of the least affected row moves when the
+// weight of feature j changes by a share of itself.
+func (w *Work) LeastShift(j int, share float64) float64 {
+	least := math.Inf(1)
+	for _, r := range w.rows {
+		least = min(least, math.Abs(w.affine.Weights[j]*share*r[j]))
+	}
+	return least
+}
+
 // Plan reads the model and the rows of a project and plans a run.
 func (a *App) Plan(ctx context.Context, p *project.Project, spec RunSpec, sink progress.Sink) (*Work, error) {
 	model, err := readItem(ctx, p, spec.Model, maxModel, sink)

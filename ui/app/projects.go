@@ -266,3 +266,14 @@ func (a *App) ServerOf(p *project.Project) (string, error) {
 	r, err := a.projectRecord(p.ID().String())
 	return r.Server, err
 }
+
+// Reach is what my keys could open of project p if its server gave me
+// everything it has. p is another member's: this asks what a removed member
+// could still do, without believing the server's refusal.
+func (a *App) Reach(ctx context.Context, p *project.Project) (project.Reach, error) {
+	_, me, err := a.opened()
+	if err != nil {
+		return project.Reach{}, err
+	}
+	return project.ReachOf(ctx, p.Server(), me, p.ID())
+}

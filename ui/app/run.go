@@ -20,6 +20,7 @@ import (
 	"cipherdeck/crypto/seal"
 	"cipherdeck/fhe"
 	"cipherdeck/fhe/circuit"
+	"cipherdeck/fhe/codec"
 	"cipherdeck/fhe/holder"
 	"cipherdeck/fhe/job"
 	"cipherdeck/fhe/score"
@@ -136,7 +137,7 @@ type run struct {
 func (r *run) send(ctx context.Context, pid id.ID, at Where) (job.JobDoc, []*holder.CanarySet, error) {
 	j := job.JobDoc{V: 1, Project: pid, Grant: at.Grant, MinIsolation: job.IsolationProcess, NotAfter: r.a.Now().Add(time.Hour).Unix()}
 	rand.Read(j.Nonce[:])
-	core, err := doc.Encode(r.w.Plan.Core)
+	core, _, err := codec.EncodeCore(r.w.Plan.Core)
 	if err != nil {
 		return j, nil, err
 	}

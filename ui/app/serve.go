@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,8 +30,8 @@ import (
 
 // Serve runs a server until ctx ends. It notes its pairing code as soon as it
 // listens.
-func Serve(ctx context.Context, cfg server.Config, sink progress.Sink) error {
-	s, err := server.Start(ctx, cfg)
+func Serve(ctx context.Context, cfg server.Config, log *slog.Logger, sink progress.Sink) error {
+	s, err := server.Start(ctx, server.Options{Config: cfg, Log: log})
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ type NodeSpec struct {
 // Node runs a compute node until ctx ends: it makes or loads its identity,
 // enrols, and works on the jobs that it is granted. runner evaluates; nil means
 // the encrypted circuit in this process.
-func Node(ctx context.Context, spec NodeSpec, runner job.Runner, sink progress.Sink) error {
+func Node(ctx context.Context, spec NodeSpec, runner job.Runner, log *slog.Logger, sink progress.Sink) error {
 	me, err := nodeIdentity(spec)
 	if err != nil {
 		return err
@@ -63,11 +64,7 @@ func Node(ctx context.Context, spec NodeSpec, runner job.Runner, sink progress.S
 		return err
 	}
 	sink.Note("working", "node", me.Account.UID.String())
-	n := node.Node{Client: c, Runner: runner, Identity: me.Device}
-	if err := n.Run(ctx); !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	return node.Node{Client: c, Runner: runner, Identity: me.Device, Log: log}.Run(ctx)
 }
 
 // nodeIdentity loads the node's identity, or makes it the first time.

@@ -94,7 +94,7 @@ func (env Env) perform(ctx context.Context, a *action.Action, args action.Args, 
 	case a.Daemon:
 		sink = noteSink{Sink: sink, w: env.Stdout, json: asJSON}
 	case !asJSON && !args.Has("quiet"):
-		sink = newLineSink(env.Stderr, env.Now)
+		sink = newLineSink(env.Stderr, env.Stdout, env.Now)
 	}
 	if a.Vault {
 		if _, err := ap.UnlockAsking(ctx); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cipherdeck/crypto/progress"
+	"cipherdeck/ui/action"
 	"cipherdeck/ui/plain"
 )
 
@@ -15,7 +16,8 @@ import (
 // readable in a pipe and by a screen reader.
 type lineSink struct {
 	mu    sync.Mutex
-	w     io.Writer
+	w     io.Writer // progress
+	out   io.Writer // lines for a person
 	now   func() time.Time
 	name  string
 	unit  progress.Unit
@@ -28,8 +30,8 @@ type lineSink struct {
 // every is how long a phase may work in silence.
 const every = 2 * time.Second
 
-func newLineSink(w io.Writer, now func() time.Time) *lineSink {
-	return &lineSink{w: w, now: now}
+func newLineSink(w, out io.Writer, now func() time.Time) *lineSink {
+	return &lineSink{w: w, out: out, now: now}
 }
 
 // Phase starts a phase.
@@ -54,8 +56,14 @@ func (s *lineSink) Add(n int64) {
 	fmt.Fprintln(s.w, s.line(t.Sub(s.start)))
 }
 
-// Note prints nothing: notes are for the log and for --json.
-func (s *lineSink) Note(string, ...any) {}
+// Note prints lines for a person; other notes are not for the command line.
+func (s *lineSink) Note(code string, kv ...any) {
+	if code == action.SayNote && len(kv) == 2 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		fmt.Fprintln(s.out, plain.Text(fmt.Sprint(kv[1])))
+	}
+}
 
 // line is name, share, rate and time left.
 func (s *lineSink) line(took time.Duration) string {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -19,6 +20,7 @@ const patience = 20 * time.Second
 // child is a process of this demonstration.
 type child struct {
 	cmd  *exec.Cmd
+	hold io.Closer // its standard input
 	done chan struct{}
 }
 
@@ -30,8 +32,12 @@ func start(ctx context.Context, log, exe string, args ...string) (*child, map[st
 		return nil, nil, err
 	}
 	defer f.Close()
-	cmd := exec.Command(exe, args...)
+	cmd := exec.Command(exe, append(args, "--until-eof")...)
 	cmd.Stderr = f
+	hold, err := cmd.StdinPipe() // ends with this process, however it ends
+	if err != nil {
+		return nil, nil, err
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, nil, err
@@ -39,7 +45,7 @@ func start(ctx context.Context, log, exe string, args ...string) (*child, map[st
 	if err := cmd.Start(); err != nil {
 		return nil, nil, err
 	}
-	c := &child{cmd: cmd, done: make(chan struct{})}
+	c := &child{cmd: cmd, hold: hold, done: make(chan struct{})}
 	line := make(chan string, 1)
 	go func() {
 		r := bufio.NewReader(out)
@@ -81,6 +87,7 @@ func (c *child) stop() {
 	if c == nil {
 		return
 	}
+	c.hold.Close()
 	c.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-c.done:
