@@ -61,6 +61,7 @@ type Act struct {
 func Acts() []Act {
 	return []Act{
 		{1, "Vault", "create a vault in a scratch home, lock it, unlock it", "cipherdeck vault init NAME", "unlock", actVault},
+		{2, "Seal", "seal 569 patients' measurements; look for them on the server's disk", "cipherdeck project add PROJECT wdbc.csv", "projects", actSeal},
 	}
 }
 

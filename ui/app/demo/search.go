@@ -1,0 +1,44 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"cipherdeck/crypto/progress"
+)
+
+// search looks for marks in all files under dir, names included. It returns
+// which were found, and how many files and bytes were read.
+func search(ctx context.Context, dir string, marks map[string][]byte, sink progress.Sink) (found map[string]string, files int, n int64, err error) {
+	found = map[string]string{}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		if d.IsDir() {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		files++
+		n += int64(len(b))
+		sink.Add(int64(len(b)))
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		for what, m := range marks {
+			if bytes.Contains(b, m) || bytes.Contains([]byte(name), m) {
+				found[what] = path
+			}
+		}
+		return nil
+	})
+	return found, files, n, err
+}
