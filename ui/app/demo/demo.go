@@ -62,6 +62,7 @@ func Acts() []Act {
 	return []Act{
 		{1, "Vault", "create a vault in a scratch home, lock it, unlock it", "cipherdeck vault init NAME", "unlock", actVault},
 		{2, "Seal", "seal 569 patients' measurements; look for them on the server's disk", "cipherdeck project add PROJECT wdbc.csv", "projects", actSeal},
+		{3, "Attest", "make the server prove what it runs, before anything is sent", "cipherdeck attest SERVER", "servers", actAttest},
 	}
 }
 
