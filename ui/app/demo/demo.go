@@ -64,6 +64,7 @@ func Acts() []Act {
 		{2, "Seal", "seal 569 patients' measurements; look for them on the server's disk", "cipherdeck project add PROJECT wdbc.csv", "projects", actSeal},
 		{3, "Attest", "make the server prove what it runs, before anything is sent", "cipherdeck attest SERVER", "servers", actAttest},
 		{4, "Score blind", "score the held-out rows on a node that sees only ciphertext", "cipherdeck run PROJECT", "jobs", actScore},
+		{5, "Two cheats", "a changed server, then a node with a changed weight", "cipherdeck attest SERVER", "servers", actCheats},
 	}
 }
 
