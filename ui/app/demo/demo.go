@@ -65,6 +65,7 @@ func Acts() []Act {
 		{3, "Attest", "make the server prove what it runs, before anything is sent", "cipherdeck attest SERVER", "servers", actAttest},
 		{4, "Score blind", "score the held-out rows on a node that sees only ciphertext", "cipherdeck run PROJECT", "jobs", actScore},
 		{5, "Two cheats", "a changed server, then a node with a changed weight", "cipherdeck attest SERVER", "servers", actCheats},
+		{6, "Share and revoke", "share with a second person, remove her, see what she can still read", "cipherdeck share PROJECT UID", "projects", actShare},
 	}
 }
 
