@@ -1,0 +1,10 @@
+package server
+
+// Patterns lists the routes of the table, for the test that covers them all.
+func Patterns() []string {
+	var all []string
+	for _, r := range routes(DefaultConfig()) {
+		all = append(all, r.method+" "+r.pattern)
+	}
+	return all
+}

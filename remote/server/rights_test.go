@@ -1,0 +1,295 @@
+package server_test
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/id"
+	"cipherdeck/remote/api"
+	rt "cipherdeck/remote/remotetest"
+	"cipherdeck/remote/server"
+)
+
+// The columns of the table: who asks.
+const (
+	cNobody   = iota // logged in with a key the server does not know
+	cStranger        // an enrolled person who is no member
+	cAuditor
+	cReader
+	cWriter
+	cAdmin
+	cOwner
+	cIdle  // a node without a lease
+	cBusy  // a node that holds a lease of the project
+	cOther // a node that holds a lease of another project
+	columns
+)
+
+// TestRights asks for every route as everybody. One letter a cell: . allowed,
+// u 401, f 403. Allowed means that the guard let it through: what the handler
+// then says of an empty request is another matter.
+func TestRights(t *testing.T) {
+	s, clients, extra := cast(t)
+	defer extra()
+	p := s.p.ID().String()
+	blob := id.Of([]byte("plan")).String()
+	table := map[string]string{
+		//                                                  nobody stranger auditor reader writer admin owner idle busy other
+		"GET /v1/meta":                                ". . . . . . . . . .",
+		"POST /v1/attest":                             ". . . . . . . . . .",
+		"POST /v1/auth/challenge":                     ". . . . . . . . . .",
+		"POST /v1/auth/login":                         ". . . . . . . . . .",
+		"PUT /v1/accounts/" + s.owner.UID.String():    ". . . . . . . . . .",
+		"GET /v1/accounts/" + s.owner.UID.String():    "u . . . . . . . . .",
+		"GET /v1/projects":                            "u . . . . . . . . .",
+		"POST /v1/projects":                           "u . . . . . . f f f",
+		"GET /v1/projects/" + p + "/head":             "u f . . . . . f f f",
+		"PUT /v1/projects/" + p + "/head":             "u f . . . . . f f f",
+		"POST /v1/projects/" + p + "/blobs/have":      "u f . . . . . f . f",
+		"GET /v1/projects/" + p + "/blobs/" + blob:    "u f . . . . . f . f",
+		"PUT /v1/projects/" + p + "/blobs/" + blob:    "u f f f . . . f . f",
+		"POST /v1/projects/" + p + "/jobs":            "u f f f . . . f f f",
+		"GET /v1/projects/" + p + "/jobs":             "u f f . . . . f f f",
+		"GET /v1/projects/" + p + "/jobs/" + blob:     "u f f . . . . f f f",
+		"GET /v1/projects/" + blob + "/head":          "u f f f f f f f f f", // no such project
+		"GET /v1/projects/not-an-id/head":             "u f f f f f f f f f",
+		"POST /v1/projects/" + blob + "/blobs/have":   "u f f f f f f f f f",
+		"PUT /v1/projects/" + blob + "/blobs/" + blob: "u f f f f f f f f f",
+		"POST /v1/projects/" + blob + "/jobs":         "u f f f f f f f f f",
+		"POST /v1/node/lease":                         "u f f f f f f . . .",
+		"POST /v1/node/extend":                        "u f f f f f f . . .",
+		"POST /v1/node/complete":                      "u f f f f f f . . .",
+		"POST /v1/node/fail":                          "u f f f f f f . . .",
+		"POST /v1/auth/logout":                        "u . . . . . . . . .", // last: it ends the login
+	}
+	last := "POST /v1/auth/logout"
+	order := slices.DeleteFunc(slices.Sorted(maps.Keys(table)), func(r string) bool { return r == last })
+	for _, route := range append(order, last) {
+		cells := strings.Fields(table[route])
+		if len(cells) != columns {
+			t.Fatalf("%s: %d cells", route, len(cells))
+		}
+		method, path, _ := strings.Cut(route, " ")
+		for who, want := range cells {
+			if got := cell(t, clients[who], method, path); got != want {
+				t.Errorf("%s as column %d: got %s, want %s", route, who, got, want)
+			}
+		}
+	}
+	covered(t, table)
+}
+
+// cell is what the server answers a request without a useful body.
+func cell(t *testing.T, c *raw, method, path string) string {
+	t.Helper()
+	switch status := c.do(t, method, path, nil).StatusCode; status {
+	case 401:
+		return "u"
+	case 403:
+		return "f"
+	case 429, 500, 503:
+		t.Errorf("%s %s: status %d", method, path, status)
+	}
+	return "."
+}
+
+// covered fails when the server has a route that the table does not test.
+func covered(t *testing.T, table map[string]string) {
+	t.Helper()
+	for _, r := range server.Patterns() {
+		method, pattern, _ := strings.Cut(r, " ")
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(table)), func(row string) bool {
+			m, path, _ := strings.Cut(row, " ")
+			return m == method && matches(pattern, path)
+		}) {
+			t.Errorf("no row for %s", r)
+		}
+	}
+}
+
+func matches(pattern, path string) bool {
+	a, b := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] && !strings.HasPrefix(a[i], "{") {
+			return false
+		}
+	}
+	return true
+}
+
+// cast is everybody, each on a connection of his own.
+func cast(t *testing.T) (*setup, [columns]*raw, func()) {
+	t.Helper()
+	s := start(t, func(c *server.Config) { c.LeaseSeconds = 120 })
+	var all [columns]*raw
+	enrol := func(column int, w rt.Who) {
+		rt.Enrolled(t, s.srv, w)
+		all[column] = connect(t, s.srv, w)
+	}
+	for column, role := range map[int]chain.Role{cAuditor: chain.Auditor, cReader: chain.Reader, cWriter: chain.Writer, cAdmin: chain.Admin} {
+		w := rt.Person(t, role.String())
+		s.p.Add(t, w, role)
+		enrol(column, w)
+	}
+	enrol(cStranger, rt.Person(t, "stranger"))
+	enrol(cOwner, s.owner)
+	enrol(cBusy, s.node)
+	s.submit(t)
+	s.lease(t)
+	idle, other := rt.Node(t, "idle"), rt.Node(t, "other")
+	s.p.GrantTo(t, idle)
+	enrol(cIdle, idle)
+	p2 := rt.NewProject(t, s.client, s.owner)
+	p2.GrantTo(t, other)
+	enrol(cOther, other)
+	doc, _ := p2.NewJob(t)
+	if _, err := p2.SubmitJob(t.Context(), doc); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := rt.Client(t, s.srv, other).Lease(t.Context(), 0); !ok || err != nil {
+		t.Fatalf("lease of the other node: %v", err)
+	}
+	all[cNobody] = open(t, s.srv)
+	return s, all, func() {
+		for _, c := range all {
+			_ = c.conn.Close()
+		}
+	}
+}
+
+// TestTheft uses what one has at another place.
+func TestTheft(t *testing.T) {
+	s := start(t)
+	mine := connect(t, s.srv, s.owner)
+	if got := cell(t, mine, "GET", "/v1/projects"); got != "." {
+		t.Fatalf("own token: %s", got)
+	}
+	thief := open(t, s.srv)
+	thief.token = mine.token
+	if got := cell(t, thief, "GET", "/v1/projects"); got != "u" {
+		t.Errorf("stolen token on another connection: %s", got)
+	}
+	for _, bad := range []string{"", "x", mine.token[:42], mine.token + "A", strings.Repeat("A", 43)} {
+		thief.token = bad
+		if got := cell(t, thief, "GET", "/v1/projects"); got != "u" {
+			t.Errorf("token %q: %s", bad, got)
+		}
+	}
+	if rsp := mine.do(t, "POST", "/v1/auth/logout", nil); rsp.StatusCode != 200 {
+		t.Fatalf("logout: %s", rsp.Status)
+	}
+	if got := cell(t, mine, "GET", "/v1/projects"); got != "u" {
+		t.Errorf("revoked token: %s", got)
+	}
+}
+
+// TestCrossProject shows that an id known from one project opens nothing in
+// another one.
+func TestCrossProject(t *testing.T) {
+	s := start(t)
+	secret := s.p.Put(t, []byte("ciphertext of the first project"))
+	other := rt.Person(t, "other")
+	c := rt.Enrolled(t, s.srv, other)
+	p2 := rt.NewProject(t, c, other)
+	have, err := p2.Have(t.Context(), []id.ID{secret})
+	if err != nil || have[0] {
+		t.Errorf("have: %v, %v", have, err)
+	}
+	_, err = p2.GetBlob(t.Context(), secret, 0, -1)
+	wantErr(t, "get", err, api.ErrNotFound)
+	_, err = c.Project(s.p.ID()).GetBlob(t.Context(), secret, 0, -1)
+	wantErr(t, "get as a stranger", err, api.ErrForbidden)
+}
+
+func TestHeads(t *testing.T) {
+	s := start(t)
+	ctx := t.Context()
+	link, _ := s.p.Sign(t, chain.KindPut, chain.PutBody{Index: s.p.Put(t, []byte("index"))})
+	_, err := s.p.CAS(ctx, api.HeadKey, link, s.p.Rev())
+	wantErr(t, "link whose blob is not there", err, api.ErrInvalid)
+	s.p.Put(t, link)
+	_, err = s.p.CAS(ctx, api.HeadKey, link, s.p.Rev()+1)
+	wantErr(t, "another revision", err, api.ErrConflict)
+	_, err = s.p.CAS(ctx, api.HeadKey, append(slices.Clone(link), 0), s.p.Rev())
+	wantErr(t, "damaged link", err, api.ErrInvalid)
+	reader := rt.Person(t, "reader")
+	s.p.Add(t, reader, chain.Reader) // advances the head
+	_, err = s.p.CAS(ctx, api.HeadKey, link, s.p.Rev())
+	wantErr(t, "link that does not follow", err, api.ErrConflict)
+	link, _ = s.p.Sign(t, chain.KindPut, chain.PutBody{Index: s.p.Put(t, []byte("index"))})
+	s.p.Put(t, link)
+	_, err = rt.Enrolled(t, s.srv, reader).Project(s.p.ID()).CAS(ctx, api.HeadKey, link, s.p.Rev())
+	wantErr(t, "handed in by another member", err, api.ErrForbidden)
+	if _, err = s.p.CAS(ctx, api.HeadKey, link, s.p.Rev()); err != nil {
+		t.Error(err)
+	}
+	head, _, err := s.p.Head(ctx, api.HeadKey)
+	if err != nil || !bytes.Equal(head, link) {
+		t.Errorf("head differs: %v", err)
+	}
+	_, _, err = s.p.Head(ctx, "other")
+	wantErr(t, "another key", err, api.ErrNotFound)
+}
+
+func TestMembership(t *testing.T) {
+	s := start(t)
+	w := rt.Person(t, "writer")
+	c := rt.Enrolled(t, s.srv, w)
+	has := func(what string, want int) {
+		t.Helper()
+		got, err := c.Projects(t.Context())
+		if err != nil || len(got) != want {
+			t.Errorf("%s: %d projects, %v; want %d", what, len(got), err, want)
+		}
+	}
+	has("before", 0)
+	s.p.Add(t, w, chain.Writer)
+	has("as a member", 1)
+	s.p.Do(t, chain.KindRemove, chain.RemoveBody{UID: w.UID, Epoch: chain.Epoch{Number: 2, Prev: []byte("sealed"), Wraps: id.Of([]byte("w2"))}})
+	has("after removal", 0)
+	_, _, err := c.Project(s.p.ID()).Head(t.Context(), api.HeadKey)
+	wantErr(t, "head after removal", err, api.ErrForbidden)
+	genesis, _ := s.p.GetBlob(t.Context(), s.p.ID(), 0, -1)
+	defer genesis.Close()
+	var raw bytes.Buffer
+	if _, err := raw.ReadFrom(genesis); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.CreateProject(t.Context(), raw.Bytes())
+	wantErr(t, "create with another one's genesis", err, api.ErrForbidden)
+	_, err = s.client.CreateProject(t.Context(), raw.Bytes())
+	wantErr(t, "create again", err, nil)
+	if _, rev, err := s.p.Head(t.Context(), api.HeadKey); err != nil || rev != s.p.Rev() {
+		t.Errorf("creating again moved the head: %d, %v", rev, err)
+	}
+}
+
+func TestEnrolment(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.Enrolment = server.EnrolOpen })
+	wantErr(t, "enrol again", s.client.Enrol(t.Context()), nil)
+	new := rt.Person(t, "new")
+	_, err := rt.Client(t, s.srv, new).Projects(t.Context())
+	wantErr(t, "unknown key", err, api.ErrUnauthorized)
+	liar := rt.Client(t, s.srv, new, func(c *api.Config) { c.Account = s.owner.Raw })
+	wantErr(t, "another one's account", liar.Enrol(t.Context()), api.ErrInvalid)
+	forged := bytes.Clone(new.Raw)
+	forged[len(forged)-1] ^= 1
+	wantErr(t, "forged", rt.Client(t, s.srv, new, func(c *api.Config) { c.Account = forged }).Enrol(t.Context()), api.ErrInvalid)
+	got, err := s.client.Account(t.Context(), s.node.UID)
+	if err != nil || !bytes.Equal(got, s.node.Raw) {
+		t.Errorf("account of the node: %v", err)
+	}
+	_, err = s.client.Account(t.Context(), new.UID)
+	wantErr(t, "account that is not there", err, api.ErrNotFound)
+	s.cfg.Enrolment = server.EnrolClosed
+	s.restart(t)
+	wantErr(t, "closed", rt.Client(t, s.srv, new).Enrol(t.Context()), api.ErrForbidden)
+	wantErr(t, "closed, but known", s.client.Enrol(t.Context()), nil)
+}
