@@ -278,6 +278,17 @@ func TestRunnerRefuses(t *testing.T) {
 	}
 	swapped := o.plan.Core
 	swapped.Model = junk
+	_, model, err := plan.Make(fhe.Affine{Weights: []float64{2, -0.5, 31}, Bias: 1}, fhe.FinalSigmoid, o.rows, plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := circuit.Load(o.plan.Core, model); !errors.Is(err, fhe.ErrMalformed) {
+		t.Error("a model that the plan does not name was loaded:", err)
+	}
+	other, err := o.store.Put(context.Background(), model)
+	if err != nil {
+		t.Fatal(err)
+	}
 	weak := o.plan.Core
 	weak.Params.LogN = 11
 	for _, c := range []struct {
@@ -288,7 +299,7 @@ func TestRunnerRefuses(t *testing.T) {
 		{"no such plan", func(j *job.JobDoc) { j.Plan = id.ID{1} }, errMissing},
 		{"plan of junk", func(j *job.JobDoc) { j.Plan = junk }, fhe.ErrMalformed},
 		{"weak plan", func(j *job.JobDoc) { j.Plan = o.store.doc(t, weak) }, fhe.ErrInsecure},
-		{"another model", func(j *job.JobDoc) { j.Model = junk }, fhe.ErrMalformed},
+		{"another model", func(j *job.JobDoc) { j.Model = other }, fhe.ErrMalformed},
 		{"model of junk", func(j *job.JobDoc) { j.Model, j.Plan = junk, o.store.doc(t, swapped) }, fhe.ErrMalformed},
 		{"inputs of junk", func(j *job.JobDoc) { j.Inputs = junk }, fhe.ErrMalformed},
 		{"no batches", func(j *job.JobDoc) { j.Inputs = o.store.doc(t, job.BatchSet{V: 1}) }, fhe.ErrMalformed},

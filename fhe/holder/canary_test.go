@@ -160,6 +160,9 @@ func TestCanariesAndKeySurviveTheVault(t *testing.T) {
 	if _, err := w.hold.Decrypt(answer, &back); !errors.Is(err, fhe.ErrCanary) {
 		t.Error("a closed holder still has its key:", err)
 	}
+	if w.hold.Seed() != [32]byte{} {
+		t.Error("a closed holder still has its seed")
+	}
 }
 
 func TestRowsAreRefusedByName(t *testing.T) {
