@@ -1,0 +1,123 @@
+package screen
+
+import (
+	"slices"
+	"strings"
+
+	"cipherdeck/ui/action"
+	"cipherdeck/ui/part"
+)
+
+// reserved are keys that move in every list and so cannot start an action.
+func reserved(k string) bool {
+	return slices.Contains([]string{"j", "k", "h", "l", "g", "G", "q", "R", "1", "2", "3", "?", ":", "tab", "esc"}, k)
+}
+
+// fallback is the key and screen of an action whose record names none that
+// can be used here.
+func fallback(id string) (screen, key string) {
+	switch id {
+	case "project.join":
+		return "projects", "i"
+	case "grant":
+		return "projects", "N"
+	case "server.add":
+		return "servers", "n"
+	case "attest":
+		return "servers", "a"
+	case "run":
+		return "jobs", "r"
+	case "plan":
+		return "jobs", "p"
+	}
+	return "", ""
+}
+
+// bound is the key of an action on a screen, "" if it has none there.
+func bound(a *action.Action, on string) string {
+	if a.Screen == on {
+		for _, k := range a.Keys {
+			if !reserved(k) {
+				return k
+			}
+		}
+	}
+	if s, k := fallback(a.ID); s == on && (a.Screen == on || a.Screen == "") {
+		return k
+	}
+	return ""
+}
+
+// isKey reports whether name is one of a's keys on a screen.
+func isKey(a *action.Action, on, name string) bool {
+	return name != "" && !reserved(name) && (a.Screen == on && slices.Contains(a.Keys, name) || bound(a, on) == name)
+}
+
+// onKey finds the action of a key on a screen, or nil.
+func onKey(list []*action.Action, on, name string) *action.Action {
+	for _, a := range list {
+		if isKey(a, on, name) {
+			return a
+		}
+	}
+	return nil
+}
+
+// offered reports whether an action can be started from the workstation at
+// all. Those of the unlock screen are that screen's own.
+func offered(a *action.Action) bool {
+	return a.Screen != "unlock" && (a.Screen != "" || a.Vault || a.ID == "words")
+}
+
+// actionHints are the keys of a screen's actions that can run now, with a
+// short word each.
+func (s *session) actionHints(on string) []hint {
+	var out []hint
+	for _, a := range s.actions {
+		if k := bound(a, on); k != "" && offered(a) && a.Blocked(s.data.facts) == "" {
+			out = append(out, hint{k, short(a)})
+		}
+	}
+	return out
+}
+
+// short is an action in a word, for the bottom line.
+func short(a *action.Action) string {
+	switch a.ID {
+	case "project.new":
+		return "new"
+	case "project.add":
+		return "seal a file"
+	case "project.join":
+		return "invitations"
+	case "people.add":
+		return "meet"
+	case "server.add":
+		return "add"
+	case "attest":
+		return "attest"
+	}
+	w := a.ID[strings.LastIndexByte(a.ID, '.')+1:]
+	return w
+}
+
+// filter keeps the rows that hold all words of q, by key or by words.
+func filter(q string, rows []row) []row {
+	words := strings.Fields(strings.ToLower(q))
+	var out []row
+	for _, r := range rows {
+		hay := strings.ToLower(r.key + " " + r.title + " " + r.where)
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(hay, w) }) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// row is one line of help.
+type row struct {
+	key, title, where string
+	why               string // it cannot run now
+	a                 *action.Action
+	press             part.Key // for a global: what to press
+}

@@ -1,0 +1,34 @@
+package screen
+
+import (
+	tea "github.com/charmbracelet/bubbletea"
+
+	"cipherdeck/ui/part"
+)
+
+// split turns one key message of the terminal library into keys. Keys that
+// were read together arrive as one message ("jjj"); a screen must see three.
+// Only a paste stays whole.
+func split(m tea.KeyMsg) []part.Key {
+	k := tea.Key(m)
+	switch {
+	case k.Paste:
+		return []part.Key{{Text: string(k.Runes)}}
+	case k.Type == tea.KeySpace:
+		return []part.Key{{Name: "space", Text: " "}}
+	case k.Type != tea.KeyRunes:
+		return []part.Key{{Name: m.String()}}
+	}
+	out := make([]part.Key, 0, len(k.Runes))
+	for _, r := range k.Runes {
+		switch {
+		case k.Alt:
+			out = append(out, part.Key{Name: "alt+" + string(r)})
+		case r == ' ':
+			out = append(out, part.Key{Name: "space", Text: " "})
+		default:
+			out = append(out, part.Key{Name: string(r), Text: string(r)})
+		}
+	}
+	return out
+}

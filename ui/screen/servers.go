@@ -1,0 +1,395 @@
+package screen
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"cipherdeck/attest"
+	"cipherdeck/ui/app"
+	"cipherdeck/ui/part"
+	"cipherdeck/ui/plain"
+	"cipherdeck/ui/theme"
+)
+
+// servers lists the pinned servers; beside it, the chain of evidence of the
+// chosen one, link by link.
+type servers struct {
+	s      *session
+	list   part.List
+	links  part.List
+	pane   int // 0 servers, 1 chain
+	opened int // index of the link opened, -1 for none
+	shown  string
+}
+
+func newServers(s *session) *servers { return &servers{s: s, opened: -1} }
+
+func (v *servers) name() string  { return "servers" }
+func (v *servers) title() string { return "Servers" }
+func (v *servers) open() cmd     { return nil }
+
+func (v *servers) hints() []hint {
+	if v.pane == 1 {
+		return []hint{{"enter", "link detail"}, {"esc", "back"}}
+	}
+	return []hint{{"enter", "go through the links"}}
+}
+
+// entry is a server of the list: pinned, or only on the board.
+type entry struct {
+	name   string
+	pinned *app.ServerInfo
+	judged *app.Judged
+	busy   bool
+}
+
+// entries are the pinned servers with their newest verdicts.
+func (v *servers) entries() []entry {
+	var out []entry
+	for i := range v.s.data.servers {
+		e := entry{name: v.s.data.servers[i].Name, pinned: &v.s.data.servers[i]}
+		if j, ok := v.s.data.verdicts[e.name]; ok {
+			e.judged = &j
+		}
+		for _, w := range v.s.works {
+			e.busy = e.busy || w.a.ID == "attest" && w.args.Get("server") == e.name
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func (v *servers) chosen() (entry, bool) {
+	all := v.entries()
+	if v.list.At >= len(all) {
+		return entry{}, false
+	}
+	return all[v.list.At], true
+}
+
+func (v *servers) pick(arg string) (string, bool) {
+	e, ok := v.chosen()
+	return e.name, ok && arg == "server"
+}
+
+func (v *servers) event(m msg) cmd {
+	switch m := m.(type) {
+	case surveyed:
+		v.list.Clamp(len(v.s.data.servers))
+	case boardMoved:
+		v.judgedAnew()
+	case acted:
+		if m.w.a.ID == "server.add" && m.err == nil {
+			v.choose(m.w.args.Get("name"))
+		}
+	}
+	return nil
+}
+
+func (v *servers) choose(name string) {
+	for i, s := range v.s.data.servers {
+		if s.Name == name {
+			v.list.At = i
+		}
+	}
+}
+
+// judgedAnew follows the newest verdict: the server it is about is chosen, and
+// in its chain the broken link.
+func (v *servers) judgedAnew() {
+	var newest app.Judged
+	for _, j := range v.s.data.verdicts {
+		if j.At.After(newest.At) {
+			newest = j
+		}
+	}
+	key := fmt.Sprint(newest.Server, newest.At.UnixNano())
+	if newest.Server == "" || key == v.shown {
+		return
+	}
+	v.shown, v.opened, v.links.At = key, -1, 0
+	v.choose(newest.Server)
+	v.toBroken()
+}
+
+func (v *servers) toBroken() {
+	e, ok := v.chosen()
+	if !ok || e.judged == nil || e.judged.Verdict == nil {
+		return
+	}
+	for i, l := range e.judged.Verdict.Links {
+		if l.State == attest.Fail {
+			v.links.At = i
+			return
+		}
+	}
+}
+
+func (v *servers) count() int {
+	if e, ok := v.chosen(); ok && e.judged != nil && e.judged.Verdict != nil {
+		return len(e.judged.Verdict.Links)
+	}
+	return 0
+}
+
+func (v *servers) key(k part.Key) (cmd, bool) {
+	if v.pane == 1 {
+		return nil, v.linkKey(k)
+	}
+	switch k.Name {
+	case "tab", "shift+tab", "right", "l", "enter":
+		if v.count() > 0 {
+			v.pane = 1
+		}
+		return nil, true
+	}
+	was := v.list.At
+	if !v.list.Key(k, len(v.s.data.servers), 10) {
+		return nil, false
+	}
+	if was != v.list.At {
+		v.links.At, v.opened = 0, -1
+		v.toBroken()
+	}
+	return nil, true
+}
+
+func (v *servers) linkKey(k part.Key) bool {
+	switch k.Name {
+	case "esc", "left", "h", "tab", "shift+tab":
+		v.pane = 0
+		return true
+	case "enter", "d", "right", "l", "space":
+		if v.opened == v.links.At {
+			v.opened = -1
+		} else {
+			v.opened = v.links.At
+		}
+		return true
+	}
+	return v.links.Key(k, v.count(), 8)
+}
+
+func (v *servers) widths(w int) (list, chain, link int) {
+	switch {
+	case w >= 118:
+		list, link = 24, 38
+		return list, w - list - link - 2, link
+	case w >= 60:
+		list = max(20, w/5)
+		return list, w - list - 1, 0
+	}
+	return w, 0, 0
+}
+
+func (v *servers) cuts(w int) []int {
+	list, chain, link := v.widths(w)
+	switch {
+	case len(v.s.data.servers) == 0 || chain == 0:
+		return nil
+	case link > 0 && v.count() > 0:
+		return []int{list, list + chain + 1}
+	}
+	return []int{list}
+}
+
+func (v *servers) view(w, h int) []string {
+	if len(v.s.data.servers) == 0 {
+		return part.Exactly(v.empty(w), w, h)
+	}
+	lw, cw, dw := v.widths(w)
+	if cw == 0 {
+		if v.pane == 0 {
+			return part.Exactly(v.viewList(w, h), w, h)
+		}
+		return part.Exactly(v.viewChain(w, h, false), w, h)
+	}
+	sep := v.s.th.Paint(theme.Border, "│")
+	if dw == 0 || v.count() == 0 {
+		cw = w - lw - 1
+		return part.Beside(sep, part.Exactly(v.viewList(lw, h), lw, h), part.Exactly(v.viewChain(cw, h, false), cw, h))
+	}
+	return part.Beside(sep, part.Exactly(v.viewList(lw, h), lw, h), part.Exactly(v.viewChain(cw, h, true), cw, h), part.Exactly(v.viewLink(dw), dw, h))
+}
+
+func (v *servers) empty(w int) []string {
+	th := v.s.th
+	out := []string{"", "  " + th.Bold(theme.Text, "No server is pinned."), ""}
+	for _, l := range part.Wrap("A server stores ciphertext and hands jobs to nodes. Its pairing code says where it is and which key it has; the signer's key says whose programs you accept there.", min(w-4, 70)) {
+		out = append(out, "  "+th.Paint(theme.Dim, l))
+	}
+	return append(out, "", "  "+th.Bold(theme.Key, "n")+" pins one by its pairing code")
+}
+
+// word is the state of a server in a glyph and a word.
+func (e entry) word() (string, theme.Role) {
+	switch {
+	case e.busy:
+		return "▸ asking…", theme.Info
+	case e.judged == nil:
+		return "? not asked", theme.Faint
+	case e.judged.Verdict != nil && !e.judged.Verdict.OK():
+		return "✗ REFUSED", theme.Bad
+	case e.judged.Verdict == nil && errors.Is(e.judged.Err, attest.ErrRefused):
+		return "✗ REFUSED", theme.Bad
+	case e.judged.Err != nil:
+		return "✗ failed", theme.Bad
+	case e.judged.Verdict == nil:
+		return "? no verdict", theme.Faint
+	case e.judged.Verdict.Root == attest.RootSoftware:
+		return "~ demo", theme.Warn
+	}
+	return "✓ trusted", theme.OK
+}
+
+func (v *servers) viewList(w, h int) []string {
+	th, all := v.s.th, v.entries()
+	out := []string{" " + part.Ends(th.Bold(theme.Text, "Servers"), th.Paint(theme.Faint, fmt.Sprint(len(all))+" "), w-1)}
+	from, to := part.Window(v.list.At, len(all), (h-1)/2)
+	for i := from; i < to; i++ {
+		e := all[i]
+		word, role := e.word()
+		age := ""
+		if e.judged != nil {
+			age = part.Ago(e.judged.At, v.s.now())
+		}
+		out = append(out,
+			lead(th, i == v.list.At, v.pane == 0)+" "+strong(th, part.Cut(plain.Text(e.name), w-3), i == v.list.At),
+			part.Ends("   "+th.Paint(role, word), th.Paint(theme.Faint, age+" "), w))
+	}
+	return out
+}
+
+func (v *servers) viewChain(w, h int, wide bool) []string {
+	th := v.s.th
+	e, _ := v.chosen()
+	top := v.summary(e, w)
+	if e.judged == nil || e.judged.Verdict == nil {
+		return append(top, v.noChain(e, w)...)
+	}
+	foot := v.warning(e, w)
+	open := v.opened
+	if wide {
+		open = -1
+	}
+	lines, at := part.Links(th, w, e.judged.Verdict, e.judged.Payload, v.links.At, open, v.pane == 1)
+	n := max(h-len(top)-len(foot), 1)
+	from, to := v.window(lines, at, n)
+	out := append(top, lines[from:to]...)
+	return append(out, foot...)
+}
+
+// window keeps the chosen link and what is opened under it in sight.
+func (v *servers) window(lines []string, at, n int) (from, to int) {
+	if len(lines) <= n {
+		return 0, len(lines)
+	}
+	from = max(0, min(at-n/3, len(lines)-n))
+	return from, from + n
+}
+
+func (v *servers) summary(e entry, w int) []string {
+	th := v.s.th
+	word, role := e.word()
+	right := ""
+	if e.judged != nil && e.judged.Verdict != nil {
+		held, must := tally(e.judged.Verdict)
+		right = fmt.Sprintf("%d of %d links hold ", held, must)
+	}
+	return []string{
+		part.Ends(" "+th.Bold(theme.Text, plain.Text(e.name))+"  "+th.Bold(role, word), th.Paint(theme.Dim, right), w),
+		" " + th.Paint(theme.Faint, part.Cut(pinned(e), w-2)),
+	}
+}
+
+// tally counts the links that hold, and those that this release checks.
+func tally(v *attest.Verdict) (held, of int) {
+	for _, l := range v.Links {
+		if l.State == attest.Pass || l.State == attest.Software {
+			held++
+		}
+		if !strings.HasPrefix(l.Rule, "Not built") {
+			of++
+		}
+	}
+	return held, of
+}
+
+func pinned(e entry) string {
+	s := plain.Text(e.pinned.Addr) + " · weakest root accepted: " + plain.Text(e.pinned.MinRoot)
+	if e.pinned.Version > 0 {
+		s += fmt.Sprintf(" · manifest %d", e.pinned.Version)
+	}
+	return s
+}
+
+func (v *servers) noChain(e entry, w int) []string {
+	th := v.s.th
+	if e.judged == nil {
+		out := []string{""}
+		for _, l := range part.Wrap("This server has not proved anything in this session. Nothing but the challenge is sent before it does.", w-3) {
+			out = append(out, " "+th.Paint(theme.Dim, l))
+		}
+		return append(out, "", " "+th.Bold(theme.Key, "a")+th.Paint(theme.Dim, " asks it now"))
+	}
+	if e.judged.Err == nil {
+		return nil
+	}
+	out := []string{""}
+	lines := append(faultLines(th, e.judged.Err), fmt.Sprintf("  %s payload bytes were sent", zero(e.judged.Payload)))
+	for _, l := range lines {
+		for _, x := range part.Wrap(l, w-3) {
+			out = append(out, " "+x)
+		}
+	}
+	return out
+}
+
+func zero(n int64) string {
+	if n == 0 {
+		return "zero"
+	}
+	return fmt.Sprint(n)
+}
+
+// warning says what a software root is worth.
+func (v *servers) warning(e entry, w int) []string {
+	th, soft := v.s.th, false
+	for _, l := range e.judged.Verdict.Links {
+		soft = soft || l.State == attest.Software
+	}
+	if !soft {
+		return nil
+	}
+	text := "A demo: the TPM is software, so a lying host could forge all of this. It proves the protocol, not the machine."
+	if !e.judged.Verdict.OK() {
+		text = "Caught here, but only as far as software can: the TPM is software, and a lying host could forge this too."
+	}
+	out := []string{""}
+	for _, l := range part.Wrap("~ "+text, w-2) {
+		out = append(out, " "+th.Paint(theme.Warn, l))
+	}
+	return out
+}
+
+// viewLink is everything about the chosen link, for wide terminals.
+func (v *servers) viewLink(w int) []string {
+	th := v.s.th
+	e, _ := v.chosen()
+	l := &e.judged.Verdict.Links[min(v.links.At, v.count()-1)]
+	out := []string{" " + th.Bold(theme.Text, fmt.Sprintf("Link %d of %d", v.links.At+1, v.count())) + "  " + th.Bold(part.Tint(l.State), l.State.Glyph()+" "+l.State.String()), ""}
+	add := func(head string, r theme.Role, text string) {
+		out = append(out, " "+th.Paint(theme.Faint, head))
+		for _, x := range part.Wrap(plain.Text(text), w-3) {
+			out = append(out, "  "+th.Paint(r, x))
+		}
+		out = append(out, "")
+	}
+	add("link", theme.Text, l.ID)
+	add("claim", theme.Text, l.Claim)
+	add("how it is checked", theme.Dim, l.Rule)
+	add("found", part.Tint(l.State), l.Found)
+	add("what it does NOT show", theme.Warn, l.NotProven)
+	return out
+}
