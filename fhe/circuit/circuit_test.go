@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 
@@ -60,9 +62,12 @@ func (s *blobs) doc(t *testing.T, v any) id.ID {
 // count sums what a runner reports.
 type count struct {
 	progress.Discard
-	mu sync.Mutex
-	n  int64
+	mu    sync.Mutex
+	n     int64
+	notes []string
 }
+
+func (c *count) Note(code string, kv ...any) { c.notes = append(c.notes, fmt.Sprint(code, kv)) }
 
 func (c *count) Add(n int64) { c.mu.Lock(); c.n += n; c.mu.Unlock() }
 
@@ -120,7 +125,13 @@ func (o *order) open(t *testing.T, r job.Result) ([]float64, error) {
 	get := func(ctx context.Context, name id.ID) ([]byte, error) {
 		return o.store.Get(ctx, name, o.hold.ResultSize())
 	}
-	return o.hold.DecryptAll(context.Background(), set.Batches, o.sets, holder.Run{Workers: 2}, get)
+	var said count
+	z, err := o.hold.DecryptAll(context.Background(), set.Batches, o.sets, holder.Run{Workers: 2, Progress: &said}, get)
+	want := fmt.Sprintf("canaries[count %d worst", len(o.sets)*o.plan.Core.BatchRows()-len(o.rows))
+	if err == nil && (len(said.notes) != 1 || !strings.HasPrefix(said.notes[0], want) || said.n != int64(len(o.rows))) {
+		t.Errorf("said %q and %d rows, want %q", said.notes, said.n, want)
+	}
+	return z, err
 }
 
 func TestRunnerFromRowsToLogits(t *testing.T) {

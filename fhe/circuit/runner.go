@@ -24,7 +24,8 @@ const MaxBatches = 1 << 16
 const maxBatchSet = 64 + 34*MaxBatches
 
 // Runner evaluates jobs in this process: the weakest isolation, named as such
-// in its results. It keeps at most Workers batches in memory.
+// in its results. It keeps at most Workers batches in memory. Whether a job is
+// signed, granted and still in time is checked by whoever hands it over.
 type Runner struct {
 	Workers int // batches at once; default 1
 }

@@ -3,6 +3,7 @@ package holder
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/progress"
@@ -58,18 +59,21 @@ func (h *Holder) EncryptAll(ctx context.Context, rows [][]float64, aff fhe.Affin
 }
 
 // DecryptAll opens the results of EncryptAll's batches, in the same order, and
-// returns all logits. One bad canary refuses everything.
+// returns all logits. One bad canary refuses everything. When all are right it
+// notes "canaries" with their count, their worst error and the bound.
 func (h *Holder) DecryptAll(ctx context.Context, names []id.ID, sets []*CanarySet, r Run,
 	get func(ctx context.Context, name id.ID) ([]byte, error)) ([]float64, error) {
 	if len(names) != len(sets) {
 		return nil, fmt.Errorf("%w: %d results for %d batches", fhe.ErrMalformed, len(names), len(sets))
 	}
-	parts, total := make([][]float64, len(names)), 0
+	parts, worst := make([][]float64, len(names)), make([]float64, len(names))
+	total, canaries := 0, 0
 	for _, s := range sets {
 		if err := s.check(h.format.Core.BatchRows()); err != nil {
 			return nil, err
 		}
 		total += s.Rows
+		canaries += len(s.At)
 	}
 	r.sink().Phase("decrypt", int64(total), progress.Rows)
 	err := parallel.Each(ctx, r.Workers, len(names), func(ctx context.Context, i int) error {
@@ -77,13 +81,14 @@ func (h *Holder) DecryptAll(ctx context.Context, names []id.ID, sets []*CanarySe
 		if err != nil {
 			return err
 		}
-		parts[i], err = h.Decrypt(raw, sets[i])
+		parts[i], worst[i], err = h.decrypt(raw, sets[i])
 		r.sink().Add(int64(len(parts[i])))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	r.sink().Note("canaries", "count", canaries, "worst", slices.Max(append(worst, 0)), "bound", h.bound)
 	out := make([]float64, 0, total)
 	for _, p := range parts {
 		out = append(out, p...)

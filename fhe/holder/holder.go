@@ -12,7 +12,8 @@
 // A decrypted logit is the exact answer plus the noise of the ciphertext, and
 // the noise depends on the key. Whoever sees many raw logits learns about the
 // key (IND-CPA-D, Li and Micciancio, Eurocrypt 2021). Export Round(logits)
-// only, and count the exports of a key.
+// only, and count the exports of a key: the count (a release budget) is not kept
+// here.
 //
 // Do not tell the node whether, where or how far a result failed its check: a
 // node that learns pass or fail can move a result step by step and read the

@@ -67,7 +67,8 @@ var candidates = [...]struct{ logN, primes int }{{12, 1}, {12, 2}, {13, 2}}
 func Gate(p fhe.Params) error { return params.Gate(p) }
 
 // Make plans the model aff, finished by final, from calibration rows (at least
-// two, of len(aff.Weights) finite values). It returns the plan and the encoded
+// two, of len(aff.Weights) finite values): best all the rows to be scored, since
+// a row far outside them is refused later. It returns the plan and the encoded
 // model that the plan names. Errors wrap fhe.ErrUnsupported, fhe.ErrRange or
 // fhe.ErrInsecure.
 func Make(aff fhe.Affine, final fhe.Final, calibration [][]float64, opt Options) (*fhe.Plan, []byte, error) {
