@@ -20,7 +20,7 @@ func demoActions() []*Action {
 			Args: []Arg{{Name: "plain", Flag: "plain", Switch: true, Help: "print lines instead of opening the workstation"},
 				{Name: "keep", Flag: "keep", Switch: true, Help: "leave the scratch home behind"},
 				{Name: "keyring", Flag: "keyring", Switch: true, Help: "let the OS keyring open the vault too; its entry is removed at the end"},
-				{Name: "scratch", Flag: "scratch", Help: "folder for the scratch home"}},
+				{Name: "scratch", Flag: "scratch", Help: "folder to make the scratch home in"}},
 			Run: runDemo},
 		{ID: "demo-node", Title: "Run the demonstration's cheating node", Daemon: true, Hidden: true,
 			Help: "A node that computes with one changed weight and signs the result as if it had not.",

@@ -43,6 +43,9 @@ type fileWork func(ctx context.Context, spec app.SealSpec, in io.Reader, out io.
 
 func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prompt, verb string, work fileWork) (Result, error) {
 	spec := app.SealSpec{In: args.Get("in"), Out: args.Get("out"), Force: args.Has("force"), Unverified: args.Has("unverified")}
+	if spec.Out == "-" && args.Has("json") {
+		return Result{}, fmt.Errorf("%w: with --json standard output is for the answer; give -o a file name", app.ErrInput)
+	}
 	for _, s := range args.All("to") {
 		u, err := chain.ParseUID(s)
 		if err != nil {

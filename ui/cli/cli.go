@@ -11,12 +11,13 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"time"
+	"unicode/utf16"
 
 	"cipherdeck/crypto/progress"
 	"cipherdeck/ui/action"
@@ -108,12 +109,6 @@ func (env Env) perform(ctx context.Context, a *action.Action, args action.Args, 
 // still has a chain to show.
 func (env Env) fail(err error, res action.Result, asJSON bool) int {
 	f := app.Explain(err)
-	if errors.Is(err, ErrUsage) {
-		f.Code, f.Exit = "usage", app.ExitUsage
-	}
-	if errors.Is(err, ErrNoPassphrase) {
-		f.Code, f.Exit = "no-passphrase", app.ExitLocked
-	}
 	if asJSON {
 		env.print(envelope{V: 1, Data: res.Data, Error: &f})
 		return f.Exit
@@ -129,11 +124,32 @@ func (env Env) fail(err error, res action.Result, asJSON bool) int {
 }
 
 func (env Env) print(v envelope) {
-	e := json.NewEncoder(env.Stdout)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	err := e.Encode(v)
+	if err == nil {
+		_, err = env.Stdout.Write(visible(b.Bytes()))
+	}
+	if err != nil {
 		fmt.Fprintf(env.Stderr, "cipherdeck: %v\n", err)
 	}
+}
+
+// visible writes characters that are not plainly visible as \u escapes. JSON
+// itself does so for C0 only, and an answer may be shown on a terminal.
+func visible(encoded []byte) []byte {
+	var b bytes.Buffer
+	for _, r := range string(encoded) {
+		if r == '\n' || plain.Text(string(r)) == string(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, u := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, u)
+		}
+	}
+	return b.Bytes()
 }
 
 // wantsJSON looks for --json before anything is parsed, so that even a

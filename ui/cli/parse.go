@@ -1,15 +1,15 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"cipherdeck/ui/action"
+	"cipherdeck/ui/app"
 )
 
 // ErrUsage is wrapped when the command line cannot be understood.
-var ErrUsage = errors.New("usage")
+var ErrUsage = app.ErrUsage
 
 // globals are the flags that every command takes.
 func globals() []action.Arg {

@@ -3,13 +3,14 @@ package cli
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 
 	"golang.org/x/term"
+
+	"cipherdeck/ui/app"
 )
 
 // PassphraseVar is the one environment variable that may hold a secret. main
@@ -17,7 +18,7 @@ import (
 const PassphraseVar = "CIPHERDECK_PASSPHRASE"
 
 // ErrNoPassphrase is wrapped when a passphrase is needed and none can be had.
-var ErrNoPassphrase = errors.New("no passphrase")
+var ErrNoPassphrase = app.ErrNoPassphrase
 
 // maxPassphrase bounds what is read from a descriptor, in bytes.
 const maxPassphrase = 4096

@@ -30,8 +30,8 @@ const ProjectName = "tumour-board"
 // Options say how the demonstration runs.
 type Options struct {
 	Exe     string // this program
-	Home    string // scratch folder; "" makes one
-	Keep    bool   // leave it behind
+	Home    string // where the scratch home is made; "" means the system's place
+	Keep    bool   // leave the scratch home behind
 	Keyring bool   // let the OS keyring open the vault too
 }
 
@@ -60,15 +60,17 @@ var ErrDemo = errors.New("demo")
 
 // Open prepares the scratch home. No process is started yet.
 func Open(o Options) (*Stage, error) {
-	s := &Stage{opt: o, Home: o.Home}
-	if s.Home == "" {
-		var err error
-		if s.Home, err = os.MkdirTemp("", "cipherdeck-demo-"); err != nil {
+	if o.Home != "" {
+		if err := os.MkdirAll(o.Home, 0o700); err != nil {
 			return nil, err
 		}
-	} else if err := os.MkdirAll(s.Home, 0o700); err != nil {
+	}
+	// Always a new folder: Close removes it with everything in it.
+	home, err := os.MkdirTemp(o.Home, "cipherdeck-demo-")
+	if err != nil {
 		return nil, err
 	}
+	s := &Stage{opt: o, Home: home}
 	pass, err := words.Passphrase(cryptorand.Reader, 8)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,213 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"cipherdeck/attest"
+	"cipherdeck/attest/channel"
+	"cipherdeck/attest/manifest"
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/cobblestone"
+	"cipherdeck/crypto/doc"
+	"cipherdeck/crypto/keys"
+	"cipherdeck/crypto/seal"
+	"cipherdeck/crypto/words"
+	"cipherdeck/fhe"
+	"cipherdeck/fhe/job"
+	"cipherdeck/fhe/onnx"
+	"cipherdeck/remote/api"
+	"cipherdeck/remote/server"
+	"cipherdeck/vault"
+	"cipherdeck/vault/account"
+	"cipherdeck/vault/dataset"
+	"cipherdeck/vault/private"
+	"cipherdeck/vault/project"
+)
+
+// The errors of a face that asks for arguments and passphrases.
+var (
+	ErrUsage        = errors.New("usage")
+	ErrNoPassphrase = errors.New("no passphrase")
+)
+
+// faultRule maps a promised error to its fault.
+type faultRule struct {
+	is   error
+	code string
+	exit int
+	cure string
+}
+
+// Cures that several errors share.
+const (
+	cureOtherName = "choose another name"
+	cureSealAgain = "get the file again from whoever sealed it"
+	cureOtherNode = "do not use the result; run on another node with new keys"
+	cureStored    = "the server or its disk changed stored data; nothing wrong was shown"
+	cureBackup    = "restore the .bak file beside the vault"
+	cureAsk       = "ask the operator by another channel whether this change is meant"
+	cureOwner     = "ask an owner of the project for the right"
+	cureTryAgain  = "wait a moment and try again"
+	cureNewer     = "use a newer version of this program"
+	failedCure    = "see the cause; if it says nothing to you, report it with the command line"
+)
+
+// faultRules is searched in order: the first error that matches decides.
+// docs/exit-codes.md is made from it.
+func faultRules() []faultRule {
+	out := []faultRule{
+		{ErrUsage, "usage", ExitUsage, "see: cipherdeck help COMMAND"},
+		{context.Canceled, "interrupted", ExitInterrupted, "run it again; finished parts are not done twice"},
+	}
+	for _, more := range [][]faultRule{keyFaults(), trustFaults(), rightFaults(), resultFaults(), inputFaults(), storedFaults(), wayFaults(), systemFaults()} {
+		out = append(out, more...)
+	}
+	return out
+}
+
+// keyFaults are about passphrases and keys.
+func keyFaults() []faultRule {
+	const again = "try again; the passphrase is case-sensitive and nothing was changed"
+	return []faultRule{
+		{ErrNoPassphrase, "no-passphrase", ExitLocked, "use a terminal, --passphrase-fd or CIPHERDECK_PASSPHRASE"},
+		{vault.ErrWrongPassphrase, "wrong-passphrase", ExitLocked, again},
+		{seal.ErrPassphrase, "wrong-passphrase", ExitLocked, again},
+		{ErrLocked, "locked", ExitLocked, "give the passphrase on the terminal, by --passphrase-fd or CIPHERDECK_PASSPHRASE"},
+		{vault.ErrClosed, "locked", ExitLocked, "unlock the vault again"},
+		{vault.ErrNotFound, "no-vault", ExitLocked, "create one: cipherdeck vault init NAME"},
+		{vault.ErrKeyring, "keyring", ExitLocked, "use the passphrase: --no-keyring"},
+		{vault.ErrKeyringMismatch, "keyring", ExitLocked, "use the passphrase: --no-keyring"},
+		{vault.ErrWeak, "weak-passphrase", ExitInput, "use eight random words: cipherdeck words"},
+		{vault.ErrExists, "exists", ExitConflict, "use another --home, or unlock the vault that is there"},
+		{seal.ErrNotRecipient, "foreign-key", ExitLocked, "ask whoever sealed it to add you as a recipient"},
+		{project.ErrNoKey, "no-key", ExitLocked, "ask an owner of the project to share it again"},
+	}
+}
+
+// trustFaults are about servers and people that are not who they should be.
+func trustFaults() []faultRule {
+	return []faultRule{
+		{attest.ErrRefused, "refused", ExitRefused, "do not send anything to this server until its operator explains the broken link"},
+		{attest.ErrNotAttested, "refused", ExitRefused, "do not send anything to this server until it proves what it runs"},
+		{ErrPin, "pin-changed", ExitRefused, cureAsk},
+		{channel.ErrPin, "pin-changed", ExitRefused, cureAsk},
+		{ErrWords, "words-differ", ExitRefused, "compare again by voice; if they still differ, somebody is between you"},
+		{ErrVerify, "not-verified", ExitRefused, "compare the words first, or say --unverified"},
+	}
+}
+
+// rightFaults are about what one may do.
+func rightFaults() []faultRule {
+	return []faultRule{
+		{project.ErrRollback, "rollback", ExitDamaged, "the server is not honest or was restored from an old backup: ask a teammate for her head"},
+		{project.ErrFork, "fork", ExitDamaged, "the server shows different histories: compare heads with a teammate"},
+		{api.ErrUnauthorized, "unauthorized", ExitForbidden, "enrol your account on this server, or log in again"},
+		{api.ErrForbidden, "forbidden", ExitForbidden, cureOwner},
+		{project.ErrNotMember, "not-member", ExitForbidden, "ask an owner of the project to share it with you"},
+		{chain.ErrRight, "no-right", ExitForbidden, cureOwner},
+		{chain.ErrGrant, "no-grant", ExitForbidden, "let an admin of the project grant the node: cipherdeck grant PROJECT NODE"},
+		{chain.ErrOwners, "last-owner", ExitConflict, "share the project with another owner first"},
+	}
+}
+
+// resultFaults are about answers of a node.
+func resultFaults() []faultRule {
+	return []faultRule{
+		{fhe.ErrCanary, "canary", ExitRejected, cureOtherNode},
+		{ErrRejected, "rejected", ExitRejected, cureOtherNode},
+		{job.ErrMismatch, "wrong-result", ExitRejected, cureOtherNode},
+	}
+}
+
+// inputFaults are about what the user gave.
+func inputFaults() []faultRule {
+	return []faultRule{
+		{api.ErrCode, "pairing-code", ExitInput, "copy the whole line that serve prints"},
+		{project.ErrExists, "exists", ExitConflict, cureOtherName},
+		{seal.ErrExists, "exists", ExitConflict, "choose another name, or say --force"},
+		{account.ErrNodeExists, "exists", ExitConflict, cureOtherName},
+		{fs.ErrExist, "exists", ExitConflict, cureOtherName},
+		{ErrTaken, "exists", ExitConflict, cureOtherName},
+		{seal.ErrSameFile, "same-file", ExitInput, "give the output another name"},
+		{seal.ErrNotRegular, "not-a-file", ExitInput, "give one file; pack a folder first, with tar for example"},
+		{seal.ErrRecipients, "recipients", ExitInput, "name each recipient once, at most as many as the cause says"},
+		{seal.ErrMeta, "file-name", ExitInput, "rename the file, or seal from standard input"},
+		{fhe.ErrUnsupported, "unsupported", ExitInput, "linear models with Sub, Div, Gemm, MatMul, Add and a final Sigmoid can be computed today"},
+		{fhe.ErrInsecure, "insecure", ExitInput, "use parameters that this program plans itself"},
+		{fhe.ErrRange, "out-of-range", ExitInput, "plan again with rows that span these values"},
+		{onnx.ErrNotONNX, "not-onnx", ExitInput, "export the model to ONNX first"},
+		{onnx.ErrLimit, "too-large", ExitInput, "use a smaller model"},
+		{onnx.ErrInvalid, "damaged-model", ExitInput, "export the model again"},
+		{dataset.ErrTable, "not-a-table", ExitInput, "give a CSV with a header line and numbers in every cell"},
+		{dataset.ErrColumn, "no-column", ExitInput, "use a column title of the header line, written as it is there"},
+		{dataset.ErrRow, "no-row", ExitInput, "count rows from 0, without the header line"},
+		{seal.ErrNotContainer, "not-sealed", ExitInput, "give a file made by cipherdeck seal"},
+		{server.ErrConfig, "config", ExitInput, "correct the named field; fields that are left out have their defaults"},
+		{account.ErrNodeFile, "not-a-node", ExitInput, "give --dir a folder of its own"},
+		{manifest.ErrShape, "manifest", ExitInput, "make it again with manifest make"},
+		{chain.ErrAccount, "bad-account", ExitInput, "copy the whole user id, as vault unlock prints it"},
+		{ErrName, "no-such-name", ExitInput, "see the names: people list, server list, project list"},
+		{project.ErrNotFound, "no-such-name", ExitInput, "see the items: project show PROJECT"},
+		{words.ErrCount, "input", ExitInput, "give a number within the limits"},
+		{ErrInput, "input", ExitInput, "correct what the cause names"},
+	}
+}
+
+// storedFaults are about bytes that are not what they were.
+func storedFaults() []faultRule {
+	return []faultRule{
+		{api.ErrDamaged, "damaged", ExitDamaged, cureStored},
+		{seal.ErrTruncated, "truncated", ExitDamaged, "get the file again: its end is missing"},
+		{seal.ErrVersion, "newer-format", ExitDamaged, cureNewer},
+		{seal.ErrAuth, "damaged", ExitDamaged, cureSealAgain},
+		{seal.ErrHeader, "damaged", ExitDamaged, cureSealAgain},
+		{vault.ErrNoSlot, "no-slot", ExitInput, "there is nothing to remove"},
+		{vault.ErrPermissions, "permissions", ExitInput, "make it readable by you only: chmod go= FILE"},
+		{vault.ErrNotVault, "not-a-vault", ExitDamaged, cureBackup},
+		{vault.ErrVersion, "newer-format", ExitDamaged, cureNewer},
+		{vault.ErrRolledBack, "rollback", ExitDamaged, "somebody replaced the vault by an older copy while it was open"},
+		{vault.ErrDamaged, "damaged", ExitDamaged, cureBackup},
+		{private.ErrLocked, "in-use", ExitConflict, "end the other process that has it open, or wait for it"},
+		{project.ErrDamaged, "damaged", ExitDamaged, cureStored},
+		{cobblestone.ErrAuth, "damaged", ExitDamaged, cureStored},
+		{cobblestone.ErrTruncated, "damaged", ExitDamaged, cureStored},
+		{fhe.ErrMalformed, "damaged", ExitDamaged, "run again; if it stays so, the server or the node changed the bytes"},
+		{chain.ErrLink, "bad-chain", ExitDamaged, "the server shows a project that was not made by its members"},
+		{chain.ErrOrder, "bad-chain", ExitDamaged, "the server shows a project that was not made by its members"},
+		{doc.ErrSignature, "bad-signature", ExitDamaged, "do not use it; it was not signed by whom it says"},
+		{keys.ErrKDF, "kdf-limits", ExitDamaged, "the file asks for more memory or time than is allowed: do not trust it"},
+	}
+}
+
+// wayFaults are about the way to a server.
+func wayFaults() []faultRule {
+	return []faultRule{
+		{api.ErrNotFound, "not-found", ExitInput, "check the id, and that it is on this server"},
+		{api.ErrTooLarge, "too-large", ExitInput, "the server takes no more in one piece"},
+		{api.ErrInvalid, "invalid", ExitInput, "this program and the server may be of different versions"},
+		{api.ErrConflict, "conflict", ExitConflict, cureTryAgain},
+		{project.ErrConflict, "conflict", ExitConflict, cureTryAgain},
+		{api.ErrLease, "lease", ExitConflict, "another node has the job now"},
+		{api.ErrBusy, "busy", ExitUnreachable, cureTryAgain},
+		{api.ErrUnknown, "outcome-unknown", ExitUnreachable, "look whether it was done, then try again"},
+		{api.ErrUnreachable, "unreachable", ExitUnreachable, "check that the server runs and the address is right; what was uploaded is kept"},
+		{api.ErrServer, "server-failed", ExitUnreachable, "try again; its operator finds the reason in its log"},
+		{context.DeadlineExceeded, "timeout", ExitUnreachable, "try again; finished parts are not sent twice"},
+	}
+}
+
+// systemFaults are what the operating system says.
+func systemFaults() []faultRule {
+	return []faultRule{
+		{fs.ErrNotExist, "no-file", ExitInput, "check the name"},
+		{fs.ErrPermission, "no-permission", ExitInput, "check the owner and the rights of the file or folder"},
+		{syscall.EISDIR, "not-a-file", ExitInput, "give one file; pack a folder first, with tar for example"},
+		{syscall.ENOTDIR, "not-a-folder", ExitInput, "check the path: a part of it is a file"},
+		{syscall.ENOSPC, "no-space", ExitFailed, "free some space; nothing half-written was left under its name"},
+		{syscall.EADDRINUSE, "address-in-use", ExitConflict, "end the program that listens there, or use another --listen"},
+		{syscall.EPIPE, "pipe-closed", ExitFailed, "the program that reads the output ended early"},
+	}
+}
