@@ -97,7 +97,7 @@ func (c *Client) repeat(q request, try int, rsp *http.Response, err error) (time
 	case errors.Is(err, ErrBusy):
 		return time.Second, true
 	case err != nil:
-		return pause, errors.Is(err, ErrUnreachable) && (q.again || isDial(err))
+		return pause, errors.Is(err, ErrUnreachable) // see fate: never when it may have been done
 	case rsp.StatusCode == http.StatusUnauthorized && !q.public && try == 1:
 		return 0, true // the connection was closed: see once
 	case rsp.StatusCode == http.StatusTooManyRequests:

@@ -297,11 +297,11 @@ func TestRestart(t *testing.T) {
 		}
 	}
 	// The lease outlived the restart, and with it the right to the blobs.
-	if _, err := s.worker.Extend(ctx, report(l)); err != nil {
-		t.Fatal(err)
-	}
 	if got := read(t, s.worker.Project(s.p.ID()), d.Plan); string(got) != "plan" {
 		t.Errorf("plan %q", got)
+	}
+	if _, err := s.worker.Extend(ctx, report(l)); err != nil {
+		t.Fatal(err)
 	}
 	r := report(l)
 	r.Result = rt.Result(t, s.node, name, d, ids[0])
