@@ -34,6 +34,7 @@ func fileActions() []*Action {
 				return onFile(ctx, a, args, sink, "Passphrase", "opened", a.Unseal)
 			}},
 		{ID: "inspect", Title: "Show what anybody can see of a sealed file",
+			Help: "Reads the header without any key: version, and for whom the file is sealed. None of it is authenticated; only opening is.",
 			Args: []Arg{{Name: "in", Help: "container to read", Need: true}},
 			Run:  runInspect},
 	}

@@ -15,6 +15,7 @@ func All() []*Action {
 
 func versionAction() *Action {
 	return &Action{ID: "version", Title: "Say which version this is",
+		Help: "Prints the name and version of this program.",
 		Run: func(context.Context, *app.App, Args, progress.Sink) (Result, error) {
 			return Result{Data: map[string]string{"version": app.Version}, Text: []string{"cipherdeck " + app.Version}}, nil
 		}}

@@ -42,8 +42,8 @@ func TestEveryActionExplainsItself(t *testing.T) {
 			if !unicode.IsUpper([]rune(a.Title)[0]) || strings.HasSuffix(a.Title, ".") || len(a.Title) > 70 {
 				t.Errorf("title %q: want one short sentence, capital first, no full stop", a.Title)
 			}
-			if a.Help == "" && len(a.Args) > 2 {
-				t.Error("several arguments and no paragraph of help")
+			if !strings.HasSuffix(a.Help, ".") {
+				t.Errorf("help %q: want a sentence or more", a.Help)
 			}
 			if plain.Text(a.Help) != a.Help {
 				t.Error("help has characters that are not plainly visible")

@@ -28,6 +28,7 @@ func vaultActions() []*Action {
 				return Result{Text: []string{"entry removed"}}, a.ForgetKeyring(ctx)
 			}},
 		{ID: "words", Title: "Make a passphrase of random words",
+			Help: "Words of the EFF large list, 12.9 bits each, drawn here. Write them down before you use them.",
 			Args: []Arg{{Name: "count", Help: "how many words", Default: "8"}},
 			Run: func(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
 				var n int
@@ -41,7 +42,9 @@ func vaultActions() []*Action {
 			Help: "Fetches the account of UID from a server and prints eight words. The other person runs the same command with your UID and must see the same words: compare them by voice, then give them with --words. A server that exchanged keys shows other words.",
 			Args: []Arg{{Name: "uid", Help: "the person's user id", Need: true}, serverFlag(), {Name: "words", Flag: "words", Help: "the eight words that the other person sees"}},
 			Run:  runMeet},
-		{ID: "people.list", Title: "List people and whether their keys are verified", Vault: true, Run: runPeople},
+		{ID: "people.list", Title: "List people and whether their keys are verified", Vault: true,
+			Help: "Reads the vault only; no server is asked.",
+			Run:  runPeople},
 	}
 }
 
