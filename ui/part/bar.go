@@ -56,7 +56,11 @@ func (g Gauge) Lines(th theme.Theme, w int, now time.Time) []string {
 		return []string{th.Bold(theme.Info, "▸ ") + Cut(name, w-2), "  " + th.Paint(theme.Dim, strings.Join(facts, " · "))}
 	}
 	share := float64(g.Done) / float64(g.Total)
-	facts = append([]string{Amount(g.Done, g.Unit) + " of " + Amount(g.Total, g.Unit)}, facts...)
+	done := Count(g.Done)
+	if g.Unit == progress.Bytes {
+		done = Size(g.Done)
+	}
+	facts = append([]string{done + " of " + Amount(g.Total, g.Unit)}, facts...)
 	if left := float64(g.Total-g.Done) / max(rate, 1e-9); rate > 0 && g.Done < g.Total {
 		facts = append(facts, Span(time.Duration(left*float64(time.Second)))+" left")
 	}

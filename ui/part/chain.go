@@ -26,55 +26,77 @@ func Tint(s attest.State) theme.Role {
 // stateCol is how wide the widest word of a state is.
 const stateCol = 11
 
-// Links draws a chain of evidence in w cells, downwards, in the order in which
-// it was checked. The first broken link is opened: what was expected, what was
-// found. payload is how many bytes had been sent when it broke. Link open is
-// opened as well, at is marked. The second value is the line of link at.
-func Links(th theme.Theme, w int, v *attest.Verdict, payload int64, at, open int, focused bool) (lines []string, line int) {
-	broken := v.Broken()
-	for i := range v.Links {
-		l := &v.Links[i]
-		if i == at {
-			line = len(lines)
+// Chain is a chain of evidence to be drawn.
+type Chain struct {
+	Verdict *attest.Verdict
+	Payload int64 // bytes that had been sent when it broke
+	At      int   // link in focus
+	Open    int   // link whose details are shown, -1 for none
+	Focused bool  // the keys go to this chain
+	Full    bool  // claims may take several lines
+}
+
+// Lines draws the chain in w cells, downwards, in the order in which it was
+// checked. The first broken link is opened: what was expected, what was found.
+// The second value is the line of the link in focus.
+func (c Chain) Lines(th theme.Theme, w int) (lines []string, at int) {
+	broken := c.Verdict.Broken()
+	for i := range c.Verdict.Links {
+		l := &c.Verdict.Links[i]
+		if i == c.At {
+			at = len(lines)
 		}
-		lines = append(lines, head(th, w, l, i == at, focused))
+		lines = append(lines, c.head(th, w, i)...)
 		if l == broken {
-			lines = append(lines, breakage(th, w, l, payload)...)
+			lines = append(lines, breakage(th, w, l, c.Payload)...)
 		}
-		if i == open {
+		if i == c.Open {
 			lines = append(lines, Detail(th, w, l, "    ")...)
 		}
 	}
-	return lines, line
+	return lines, at
 }
 
-func head(th theme.Theme, w int, l *attest.Link, chosen, focused bool) string {
-	mark, name, text := " ", th.Paint(Tint(l.State), Fit(l.State.String(), stateCol)), th.Paint(theme.Dim, plain.Text(l.Claim))
-	if l.State == attest.Pass || l.State == attest.Software {
-		text = plain.Text(l.Claim)
+// head is a link's glyph, word and claim.
+func (c Chain) head(th theme.Theme, w, i int) []string {
+	l := &c.Verdict.Links[i]
+	chosen := i == c.At
+	text := []string{Cut(claim(l), w-stateCol-4)}
+	if c.Full {
+		text = Wrap(claim(l), w-stateCol-5)
 	}
-	if l.State == attest.Fail {
-		name, text = th.Bold(theme.Bad, Fit(l.State.String(), stateCol)), th.Bold(theme.Bad, plain.Text(l.Claim))
-	}
-	if l.ID == attest.LinkRoot && l.State == attest.Software {
-		text = "Root: " + attest.RootSoftware.String() + ". A lying host could forge it."
-	}
-	if chosen {
+	mark := " "
+	switch {
+	case chosen && c.Focused:
+		mark = th.Bold(theme.Selection, "▌")
+	case chosen:
 		mark = th.Paint(theme.Faint, "▏")
 	}
-	if chosen && focused {
-		mark = th.Bold(theme.Selection, "▌")
-		if l.State != attest.Fail {
-			text = th.Bold(theme.Text, stripped(l, text))
-		}
+	word := th.Paint(Tint(l.State), Fit(l.State.String(), stateCol))
+	if l.State == attest.Fail {
+		word = th.Bold(theme.Bad, Fit(l.State.String(), stateCol))
 	}
-	return Cut(mark+th.Bold(Tint(l.State), l.State.Glyph())+" "+name+" "+text, w)
+	lead := mark + th.Bold(Tint(l.State), l.State.Glyph()) + " " + word + " "
+	var out []string
+	for _, t := range text {
+		switch {
+		case l.State == attest.Fail:
+			t = th.Bold(theme.Bad, t)
+		case chosen && c.Focused:
+			t = th.Bold(theme.Text, t)
+		case l.State == attest.NotChecked:
+			t = th.Paint(theme.Faint, t)
+		}
+		out = append(out, lead+t)
+		lead = strings.Repeat(" ", stateCol+4)
+	}
+	return out
 }
 
-// stripped is the text without colours, to be painted anew.
-func stripped(l *attest.Link, text string) string {
+// claim is what a link says. The root says what kind of root it is.
+func claim(l *attest.Link) string {
 	if l.ID == attest.LinkRoot && l.State == attest.Software {
-		return text
+		return attest.RootSoftware.String() + ": a lying host could forge it"
 	}
 	return plain.Text(l.Claim)
 }
@@ -92,11 +114,12 @@ func breakage(th theme.Theme, w int, l *attest.Link, payload int64) []string {
 		}
 	}
 	what, want, got := split(plain.Text(l.Found))
-	add(theme.Text, "link", l.ID)
 	if want == "" {
 		add(theme.Bad, "found", what)
 	} else {
-		add(theme.Text, "what", what)
+		if what != "" {
+			add(theme.Text, "what", what)
+		}
 		add(theme.Text, "expected", want)
 		add(theme.Bad, "got", got)
 	}
@@ -126,12 +149,12 @@ func split(found string) (what, want, got string) {
 func Detail(th theme.Theme, w int, l *attest.Link, indent string) []string {
 	var out []string
 	add := func(r theme.Role, label, s string) {
-		lines := Wrap(plain.Text(s), w-Width(indent)-14)
+		lines := Wrap(plain.Text(s), w-Width(indent)-15)
 		for i, x := range lines {
 			if i > 0 {
 				label = ""
 			}
-			out = append(out, indent+th.Paint(theme.Dim, Fit(label, 13))+th.Paint(r, x))
+			out = append(out, indent+th.Paint(theme.Dim, Fit(label, 14))+th.Paint(r, x))
 		}
 	}
 	add(theme.Dim, "link", l.ID)

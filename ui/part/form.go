@@ -237,7 +237,10 @@ func (f *Field) view(th theme.Theme, w int, on bool) string {
 
 // Hint is the keys of the form.
 func (f *Form) Hint() [][2]string {
-	h := [][2]string{{"tab", "next field"}}
+	var h [][2]string
+	if len(f.Fields) > 1 {
+		h = append(h, [2]string{"tab", "next field"})
+	}
 	if f.at < len(f.Fields) && f.Fields[f.at].Kind == Choice {
 		h = append(h, [2]string{"←→", "choose"})
 	}

@@ -64,7 +64,7 @@ func (s *session) settled(a *action.Action, arg action.Arg, on screen) (string, 
 
 // field is how to ask for one argument.
 func (s *session) field(a *action.Action, arg action.Arg, on screen) *part.Field {
-	f := &part.Field{Name: arg.Name, Label: strings.ReplaceAll(arg.Name, "-", " "), Help: arg.Help, Need: arg.Need}
+	f := &part.Field{Name: arg.Name, Label: labelOf(a, arg), Help: arg.Help, Need: arg.Need}
 	if arg.Switch {
 		f.Kind = part.Switch
 		return f
@@ -84,6 +84,19 @@ func (s *session) field(a *action.Action, arg action.Arg, on screen) *part.Field
 	}
 	f.At = max(0, slices.IndexFunc(f.Options, func(o part.Option) bool { return o.Value == want }))
 	return f
+}
+
+// labelOf is the argument's name as a person would say it.
+func labelOf(a *action.Action, arg action.Arg) string {
+	switch {
+	case arg.Name == "uid" && a.ID == "people.add":
+		return "user id"
+	case arg.Name == "uid":
+		return "person"
+	case arg.Name == "words":
+		return "their words"
+	}
+	return strings.ReplaceAll(arg.Name, "-", " ")
 }
 
 // options are the values an argument can have, as far as they are known here.

@@ -78,7 +78,17 @@ func (s *session) actionHints(on string) []hint {
 			out = append(out, hint{k, short(a)})
 		}
 	}
+	slices.SortStableFunc(out, func(x, y hint) int { return rank(x[0]) - rank(y[0]) })
 	return out
+}
+
+// rank puts what is done most at the left, where it is not cut off.
+func rank(k string) int {
+	i := strings.Index("nearpsxmiN", k)
+	if i < 0 {
+		return 99
+	}
+	return i
 }
 
 // short is an action in a word, for the bottom line.
@@ -87,7 +97,7 @@ func short(a *action.Action) string {
 	case "project.new":
 		return "new"
 	case "project.add":
-		return "seal a file"
+		return "seal"
 	case "project.join":
 		return "invitations"
 	case "people.add":

@@ -61,6 +61,9 @@ func (r *root) cover(body []string, o overlay) []string {
 	if o.whole() {
 		return append([]string{r.sheet(o.title())}, part.Exactly(in, r.w, h-1)...)
 	}
+	if len(in) < most {
+		in = append(in, "")
+	}
 	in = in[:min(len(in), most)]
 	return append(append(body[:h-len(in)-1:h-len(in)-1], r.sheet(o.title())), part.Exactly(in, r.w, len(in))...)
 }

@@ -242,12 +242,12 @@ func (j *jobs) outcome(s *sheet, r *app.RunRecord) {
 
 func scores(s *sheet, o *app.Outcome) {
 	if o.HasTruth {
-		s.strong("AUC", theme.Text, fmt.Sprintf("encrypted %.4f %s clear %.4f   base rate %.4f", o.AUC, equals(o.AUC, o.AUCClear), o.AUCClear, o.BaseRate))
+		s.strong("AUC", theme.Text, fmt.Sprintf("encrypted %.4f %s clear %.4f; base rate %.3f", o.AUC, equals(o.AUC, o.AUCClear), o.AUCClear, o.BaseRate))
 	}
-	s.add("error", theme.Text, fmt.Sprintf("largest of a logit %.2g, promised at most %.2g", o.MaxError, o.ErrorBound))
-	rows := part.Count(int64(o.Rows)) + " rows"
+	s.add("error", theme.Text, fmt.Sprintf("of a logit %.2g, promised at most %.2g", o.MaxError, o.ErrorBound))
+	rows := part.Count(int64(o.Rows))
 	if o.Replicated {
-		rows += " (replicated: rows were repeated to measure speed)"
+		rows += ", replicated to measure speed"
 	}
 	s.add("rows", theme.Text, rows)
 	rate := part.Count(int64(o.RowsPerSec)) + " rows/s end to end"
@@ -255,7 +255,7 @@ func scores(s *sheet, o *app.Outcome) {
 		rate += ", replicated"
 	}
 	s.strong("speed", theme.Text, rate)
-	s.add("time", theme.Dim, fmt.Sprintf("encrypt+send %.2f s · queue+compute %.2f s · fetch+decrypt %.2f s", o.Seconds.Encrypt, o.Seconds.Compute, o.Seconds.Decrypt))
+	s.add("time", theme.Dim, fmt.Sprintf("encrypt %.2f s · compute %.2f s · decrypt %.2f s", o.Seconds.Encrypt, o.Seconds.Compute, o.Seconds.Decrypt))
 }
 
 // equals is the sign between two figures shown to four places.
@@ -273,7 +273,7 @@ func checks(s *sheet, o *app.Outcome, st app.RunState) {
 	}
 	if o.Canaries > 0 {
 		s.add("canaries", theme.Text, fmt.Sprintf("%d, %s", o.Canaries, word))
-		s.add("caught if", theme.Dim, fmt.Sprintf("a node alters 1 %% of a batch: %s · 5 %%: %s · 20 %%: %s", odds(o.Caught.One), odds(o.Caught.Five), odds(o.Caught.Twenty)))
+		s.add("caught if", theme.Dim, fmt.Sprintf("1 %% of rows altered: %s; 5 %%: %s; 20 %%: %s", odds(o.Caught.One), odds(o.Caught.Five), odds(o.Caught.Twenty)))
 	}
 	if o.BytesUp+o.BytesDown > 0 {
 		s.add("sent", theme.Dim, fmt.Sprintf("%s up, %s down, ciphertext only", part.Size(o.BytesUp), part.Size(o.BytesDown)))
@@ -305,15 +305,15 @@ func odds(p float64) string {
 func plan(s *sheet, p *fhe.Plan) {
 	f, c := p.Forecast, p.Core
 	s.lines = append(s.lines, " "+s.th.Bold(theme.Text, "Plan")+s.th.Paint(theme.Faint, "  made before anything was sent"))
-	s.add("scheme", theme.Text, fmt.Sprintf("CKKS, N = 2^%d, %d features, %d level(s)", c.Params.LogN, c.Features, c.Levels))
-	s.add("security", theme.Text, fmt.Sprintf("log2 QP %.1f ≤ %.1f bits for 128-bit security", f.LogQP, f.LogQPBound))
+	s.add("scheme", theme.Text, fmt.Sprintf("CKKS, LogN %d, %d features, levels %d", c.Params.LogN, c.Features, c.Levels))
+	s.add("security", theme.Text, fmt.Sprintf("log2 QP %.1f bits; 128-bit bound %.1f", f.LogQP, f.LogQPBound))
 	s.add("", theme.Faint, plain.Text(f.BoundSource))
-	s.add("rows", theme.Text, fmt.Sprintf("%s in %d batch(es) of %s, %d canaries each", part.Count(int64(f.Rows)), f.Batches, part.Count(int64(c.BatchRows())), f.Canaries))
-	keys := "no evaluation keys"
+	s.add("rows", theme.Text, fmt.Sprintf("%s; batches %d × %s, canaries %d in each", part.Count(int64(f.Rows)), f.Batches, part.Count(int64(c.BatchRows())), f.Canaries))
+	keys := "no keys"
 	if f.KeyBytes > 0 {
 		keys = part.Amount(f.KeyBytes, progress.Bytes) + " of evaluation keys"
 	}
 	s.add("traffic", theme.Text, fmt.Sprintf("%s up, %s down, %s", part.Size(f.BytesUp), part.Size(f.BytesDown), keys))
-	s.add("forecast", theme.Text, fmt.Sprintf("about %.2f s on this machine; error of a logit at most %.2g", f.Seconds, f.MaxError))
+	s.add("forecast", theme.Text, fmt.Sprintf("about %.2f s here; logit error at most %.2g", f.Seconds, f.MaxError))
 	s.add("leaks", theme.Dim, "the node learns the model, the plan and the number of batches; of the rows nothing")
 }

@@ -85,7 +85,6 @@ func (f *formOver) key(k part.Key, _ int) (cmd, bool) {
 
 func (f *formOver) view(w, h int) []string {
 	lines, at := f.form.Lines(f.s.th, w)
-	lines = append(lines, "")
 	from, to := part.Window(at, len(lines), h)
 	return lines[from:to]
 }

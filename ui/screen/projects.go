@@ -29,7 +29,7 @@ func newProjects(s *session) *projects { return &projects{s: s} }
 
 func (p *projects) name() string  { return "projects" }
 func (p *projects) title() string { return "Projects" }
-func (p *projects) hints() []hint { return []hint{{"tab", "pane"}} }
+func (p *projects) hints() []hint { return []hint{{"tab", "next pane"}} }
 
 // chosen is the project in focus, or nil.
 func (p *projects) chosen() *app.ProjectInfo {

@@ -3,7 +3,6 @@ package screen
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -381,7 +380,7 @@ func (r *root) leave(twice bool) cmd {
 		return nil
 	}
 	r.stopping = true
-	r.over = append(r.over, newAsk(r.s, "Quit", fmt.Sprintf("%d thing(s) still at work here would stop. Encrypted uploads that are finished are kept.", n), "quit", func(yes bool) cmd {
+	r.over = append(r.over, newAsk(r.s, "Quit", "What is under way here would stop. Finished uploads are kept.", "quit", func(yes bool) cmd {
 		r.stopping = yes
 		if !yes {
 			return nil

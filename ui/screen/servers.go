@@ -174,7 +174,7 @@ func (v *servers) linkKey(k part.Key) bool {
 func (v *servers) widths(w int) (list, chain, link int) {
 	switch {
 	case w >= 118:
-		list, link = 24, 38
+		list, link = 22, 36
 		return list, w - list - link - 2, link
 	case w >= 60:
 		list = max(20, w/5)
@@ -261,6 +261,8 @@ func (v *servers) viewList(w, h int) []string {
 	return out
 }
 
+// viewChain is the chain of the chosen server: whole sentences when there is
+// room for them, else a line for each link.
 func (v *servers) viewChain(w, h int, wide bool) []string {
 	th := v.s.th
 	e, _ := v.chosen()
@@ -269,15 +271,23 @@ func (v *servers) viewChain(w, h int, wide bool) []string {
 		return append(top, v.noChain(e, w)...)
 	}
 	foot := v.warning(e, w)
-	open := v.opened
+	c := part.Chain{Verdict: e.judged.Verdict, Payload: e.judged.Payload, At: v.links.At, Open: v.opened, Focused: v.pane == 1, Full: true}
 	if wide {
-		open = -1
+		c.Open = -1
 	}
-	lines, at := part.Links(th, w, e.judged.Verdict, e.judged.Payload, v.links.At, open, v.pane == 1)
+	lines, at := c.Lines(th, w)
+	if len(top)+len(lines)+len(foot) > h {
+		c.Full = false
+		lines, at = c.Lines(th, w)
+	}
+	// The root link says what the warning says: the whole chain is worth more.
+	if len(top)+len(lines)+len(foot) > h && len(lines) < h {
+		foot = nil
+		top = top[:min(len(top), h-len(lines))]
+	}
 	n := max(h-len(top)-len(foot), 1)
 	from, to := v.window(lines, at, n)
-	out := append(top, lines[from:to]...)
-	return append(out, foot...)
+	return append(append(top, lines[from:to]...), foot...)
 }
 
 // window keeps the chosen link and what is opened under it in sight.

@@ -145,7 +145,7 @@ func (st *story) lines(w int) (top, below string) {
 	case st.working:
 		a := st.hook.Acts[st.next]
 		g := st.gauge
-		return " " + th.Bold(theme.Info, fmt.Sprintf("▸ Act %d %s", a.Number, a.Title)) + "  " + part.Cut(a.Tell, w-30),
+		return " " + th.Bold(theme.Info, fmt.Sprintf("▸ Act %d %s", a.Number, a.Title)) + "  " + a.Tell,
 			"   " + st.gaugeLine(g, w-4)
 	case st.next < len(st.hook.Acts):
 		a := st.hook.Acts[st.next]
