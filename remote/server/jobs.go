@@ -140,6 +140,9 @@ func (j *jobs) lease(ctx context.Context, node *chain.Account, wait time.Duratio
 	end := j.now().Add(wait)
 	for {
 		l, err := j.queue.Lease(ctx, node.UID.String(), max(0, end.Sub(j.now())))
+		if err == nil && ctx.Err() != nil { // nobody waits for the answer any more
+			return nil, j.queue.Retry(context.WithoutCancel(ctx), l, "not taken")
+		}
 		if errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
 			return nil, nil
 		}

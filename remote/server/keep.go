@@ -18,7 +18,7 @@ import (
 
 // Names in the data directory.
 const (
-	tlsKeyFile   = "tls.key"
+	TLSKeyFile   = "tls.key"
 	softTPMFile  = "softtpm"
 	ManifestFile = "manifest.bin"
 	storeDir     = "store"
@@ -28,7 +28,7 @@ const (
 // loadTLSKey reads the server's TLS key, or makes it at the first start. Its
 // hash is what clients pin, so it must outlive every restart.
 func loadTLSKey(dir string) (*ecdsa.PrivateKey, error) {
-	path := filepath.Join(dir, tlsKeyFile)
+	path := filepath.Join(dir, TLSKeyFile)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return newTLSKey(path)

@@ -12,12 +12,14 @@ import (
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/cobblestone"
 	"cipherdeck/crypto/doc"
+	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/keys"
 	"cipherdeck/crypto/seal"
 	"cipherdeck/crypto/words"
 	"cipherdeck/fhe"
 	"cipherdeck/fhe/job"
 	"cipherdeck/fhe/onnx"
+	"cipherdeck/fhe/score"
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/server"
 	"cipherdeck/vault"
@@ -81,6 +83,7 @@ func keyFaults() []faultRule {
 		{vault.ErrKeyring, "keyring", ExitLocked, "use the passphrase: --no-keyring"},
 		{vault.ErrKeyringMismatch, "keyring", ExitLocked, "use the passphrase: --no-keyring"},
 		{vault.ErrWeak, "weak-passphrase", ExitInput, "use eight random words: cipherdeck words"},
+		{keys.ErrEmptyPassphrase, "weak-passphrase", ExitInput, "use eight random words: cipherdeck words"},
 		{vault.ErrExists, "exists", ExitConflict, "use another --home, or unlock the vault that is there"},
 		{seal.ErrNotRecipient, "foreign-key", ExitLocked, "ask whoever sealed it to add you as a recipient"},
 		{project.ErrNoKey, "no-key", ExitLocked, "ask an owner of the project to share it again"},
@@ -151,6 +154,9 @@ func inputFaults() []faultRule {
 		{chain.ErrAccount, "bad-account", ExitInput, "copy the whole user id, as vault unlock prints it"},
 		{ErrName, "no-such-name", ExitInput, "see the names: people list, server list, project list"},
 		{project.ErrNotFound, "no-such-name", ExitInput, "see the items: project show PROJECT"},
+		{project.ErrKind, "input", ExitInput, "correct what the cause names"},
+		{id.ErrSyntax, "input", ExitInput, "copy the whole id"},
+		{score.ErrLabels, "labels", ExitInput, "score rows of both classes, or leave out --label"},
 		{words.ErrCount, "input", ExitInput, "give a number within the limits"},
 		{ErrInput, "input", ExitInput, "correct what the cause names"},
 	}
@@ -177,6 +183,11 @@ func storedFaults() []faultRule {
 		{fhe.ErrMalformed, "damaged", ExitDamaged, "run again; if it stays so, the server or the node changed the bytes"},
 		{chain.ErrLink, "bad-chain", ExitDamaged, "the server shows a project that was not made by its members"},
 		{chain.ErrOrder, "bad-chain", ExitDamaged, "the server shows a project that was not made by its members"},
+		{account.ErrMismatch, "damaged", ExitDamaged, cureBackup},
+		{doc.ErrUnsigned, "bad-signature", ExitDamaged, "do not use it; it was not signed by whom it says"},
+		{doc.ErrType, "bad-signature", ExitDamaged, "do not use it; it was not signed by whom it says"},
+		{doc.ErrTooLarge, "damaged", ExitDamaged, cureStored},
+		{doc.ErrEncoding, "damaged", ExitDamaged, cureStored},
 		{doc.ErrSignature, "bad-signature", ExitDamaged, "do not use it; it was not signed by whom it says"},
 		{keys.ErrKDF, "kdf-limits", ExitDamaged, "the file asks for more memory or time than is allowed: do not trust it"},
 	}

@@ -99,7 +99,11 @@ func (a *App) run(ctx context.Context, p *project.Project, w *Work, at Where, si
 		return nil, err
 	}
 	count := &counted{Blobs: blobs}
-	defer func() { out.BytesUp, out.BytesDown = count.up.Load(), count.down.Load() }()
+	defer func() {
+		if !at.Here { // nothing leaves this machine
+			out.BytesUp, out.BytesDown = count.up.Load(), count.down.Load()
+		}
+	}()
 	r := run{a: a, w: w, h: h, out: out, blobs: count, sink: sink}
 	start := a.Now()
 	j, sets, err := r.send(ctx, p.ID(), at)

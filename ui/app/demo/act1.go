@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 
 	"cipherdeck/crypto/progress"
 	"cipherdeck/ui/app"
@@ -18,8 +19,9 @@ func actVault(ctx context.Context, s *Stage, t *teller, sink progress.Sink) erro
 	if err != nil {
 		return err
 	}
-	t.say(Info, "scratch home %s", s.Home)
-	t.say(Good, "vault of %s created, opened by %v", id.Name, id.Slots)
+	t.say(Info, "scratch home %s; by hand, in another terminal:", s.Home)
+	t.say(Info, "    export CIPHERDECK_HOME=%s CIPHERDECK_PASSPHRASE=\"$(cat %s)\"", s.path("alice"), s.path(passFile))
+	t.say(Good, "vault of %s created, opened by %s", id.Name, strings.Join(id.Slots, " or "))
 	t.figure("slots", id.Slots)
 	s.Alice.Close()
 	if err := t.must(!s.Alice.Facts().Unlocked, "locked: keys wiped from memory, as far as Go can promise"); err != nil {

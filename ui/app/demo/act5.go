@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -31,25 +32,17 @@ func actCheats(ctx context.Context, s *Stage, t *teller, sink progress.Sink) err
 	if err != nil {
 		return err
 	}
-	if err := s.cheatingServer(ctx, t, exe, s.config, "binary"); err != nil {
+	if err := s.cheatingServer(ctx, t, "changed-program", exe, s.config, "binary"); err != nil {
 		return err
 	}
 	sink.Phase("a changed configuration", 0, progress.None)
 	c := s.config
 	c.TokenTTLSeconds = 86400
 	t.say(Info, "the operator keeps logins alive for a day instead of %d s", s.config.TokenTTLSeconds)
-	if err := s.cheatingServer(ctx, t, s.opt.Exe, c, "config"); err != nil {
+	if err := s.cheatingServer(ctx, t, "changed-config", s.opt.Exe, c, "config"); err != nil {
 		return err
 	}
 	t.say(Info, "a software TPM obeys its host: a host that lies on purpose could forge all of this")
-	sink.Phase("back to the honest server", 0, progress.None)
-	if err := s.swapServer(ctx, s.opt.Exe, s.config); err != nil {
-		return err
-	}
-	if _, err := s.Alice.Attest(ctx, ServerName); err != nil {
-		return err
-	}
-	t.say(Good, "the honest server is back and attests")
 	return s.cheatingNode(ctx, t, sink)
 }
 
@@ -71,32 +64,32 @@ func (s *Stage) changedProgram(ctx context.Context, t *teller) (string, error) {
 	return path, t.must(strings.Contains(string(out), changedVersion), "a really different server: a copy of the program that says %q", strings.TrimSpace(string(out)))
 }
 
-// cheatingServer replaces the server by program exe with configuration c, on
-// the same address, with the same TLS key and manifest, and demands that the
-// verdict breaks at exactly this event, before any payload is sent.
-func (s *Stage) cheatingServer(ctx context.Context, t *teller, exe string, c server.Config, event string) error {
-	if err := s.swapServer(ctx, exe, c); err != nil {
+// cheatingServer runs program exe with configuration c as the operator of the
+// honest server could: with the same TLS key and the same manifest. It demands
+// that the verdict breaks at exactly this event, before any payload is sent.
+func (s *Stage) cheatingServer(ctx context.Context, t *teller, name, exe string, c server.Config, event string) error {
+	if err := s.impostor(ctx, name, exe, c); err != nil {
 		return err
 	}
-	v, err := s.Alice.Attest(ctx, ServerName)
+	v, err := s.Alice.Attest(ctx, name)
 	l, berr := broken(v, err, attest.LinkEvents)
 	if berr != nil {
 		return berr
 	}
-	seen := s.Alice.Board().Verdicts()[ServerName]
+	seen := s.Alice.Board().Verdicts()[name]
 	t.figure(event+"_link", l.ID)
 	t.figure(event+"_payload_bytes", seen.Payload)
 	if err := t.caught(strings.Contains(l.Found, `"`+event+`"`), "%s %s: %s", attest.Fail, l.ID, l.Found); err != nil {
 		return err
 	}
-	if err := s.noJob(ctx, t); err != nil {
+	if err := s.noJob(ctx, t, name); err != nil {
 		return err
 	}
 	return t.caught(seen.Payload == 0, "%d payload bytes were sent", seen.Payload)
 }
 
 // noJob shows that a run is refused as well, not only the check.
-func (s *Stage) noJob(ctx context.Context, t *teller) error {
+func (s *Stage) noJob(ctx context.Context, t *teller, name string) error {
 	w, err := s.planRun(ctx, 0, progress.Discard{})
 	if err != nil {
 		return err
@@ -109,13 +102,42 @@ func (s *Stage) noJob(ctx context.Context, t *teller) error {
 	if err != nil {
 		return err
 	}
+	at.Server = name
 	_, err = s.Alice.Run(ctx, s.project, w, at, progress.Discard{})
 	return t.caught(errors.Is(err, attest.ErrRefused), "a run on it does not start")
 }
 
-func (s *Stage) swapServer(ctx context.Context, exe string, c server.Config) error {
-	s.server.stop()
-	return s.startServer(ctx, exe, c)
+// impostor starts exe beside the honest server, with its TLS key and manifest,
+// and has Alice pin it as name. It runs to the end of the demonstration, so
+// that it can be asked again by hand.
+func (s *Stage) impostor(ctx context.Context, name, exe string, c server.Config) error {
+	var err error
+	if c.Listen, err = freePort(); err != nil {
+		return err
+	}
+	c.DataDir = s.path(name)
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return err
+	}
+	for _, f := range []string{server.TLSKeyFile, server.ManifestFile} {
+		b, err := os.ReadFile(filepath.Join(s.config.DataDir, f))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(c.DataDir, f), b, 0o600); err != nil {
+			return err
+		}
+	}
+	p, code, err := s.startServer(ctx, name, exe, c)
+	if err != nil {
+		return err
+	}
+	s.cheats = append(s.cheats, p)
+	if code.Pin != s.code.Pin {
+		return fmt.Errorf("%w: the impostor has another TLS key", ErrDemo)
+	}
+	_, err = s.Alice.AddServer(name, code, s.signers(), attest.RootSoftware)
+	return err
 }
 
 // cheatingNode starts a node that changes one weight of the model by a
@@ -131,10 +153,11 @@ func (s *Stage) cheatingNode(ctx context.Context, t *teller, sink progress.Sink)
 	if err := t.must(shift >= 10*bound, "the cheat moves every logit by at least %.2g, %.0f times the error bound", shift, shift/bound); err != nil {
 		return err
 	}
-	var uid string
-	if s.cheat, uid, err = s.startNode(ctx, "demo-node", "cheating-node", "cheating-node"); err != nil {
+	p, uid, err := s.startNode(ctx, "demo-node", "cheating-node", "cheating-node")
+	if err != nil {
 		return err
 	}
+	s.cheats = append(s.cheats, p)
 	node, err := chain.ParseUID(uid)
 	if err != nil {
 		return err

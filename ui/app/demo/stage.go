@@ -49,11 +49,15 @@ type Stage struct {
 	code    api.Code
 	server  *child
 	node    *child
-	cheat   *child
+	cheats  []*child // servers and nodes of act 5
 	nodeUID string
 	project *project.Project
 	truth   []byte // the dataset as it was, to compare with what comes back
 }
+
+// passFile holds the passphrase of the scratch vaults, so that the acts can be
+// repeated by hand. A real passphrase is written nowhere.
+const passFile = "passphrase"
 
 // ErrDemo is wrapped by everything that did not do what it should.
 var ErrDemo = errors.New("demo")
@@ -76,6 +80,9 @@ func Open(o Options) (*Stage, error) {
 		return nil, err
 	}
 	s.pass = pass
+	if err := os.WriteFile(s.path(passFile), []byte(pass), 0o600); err != nil {
+		return nil, err
+	}
 	ask := func(context.Context, string, bool) ([]byte, error) { return []byte(s.pass), nil }
 	s.Alice = app.New(app.Config{Home: s.path("alice"), Ask: ask, NoKeyring: !o.Keyring})
 	s.Bob = app.New(app.Config{Home: s.path("bob"), Ask: ask, NoKeyring: true})
@@ -90,7 +97,7 @@ func (s *Stage) Close() error {
 	}
 	s.Alice.Close()
 	s.Bob.Close()
-	for _, c := range []*child{s.cheat, s.node, s.server} {
+	for _, c := range append(s.cheats, s.node, s.server) {
 		c.stop()
 	}
 	if !s.opt.Keep {
@@ -138,7 +145,7 @@ func (s *Stage) setUp(ctx context.Context) error {
 	if err := s.publish(); err != nil {
 		return err
 	}
-	if err := s.startServer(ctx, s.opt.Exe, s.config); err != nil {
+	if s.server, s.code, err = s.startServer(ctx, "server", s.opt.Exe, s.config); err != nil {
 		return err
 	}
 	s.node, s.nodeUID, err = s.startNode(ctx, "node", "node", "node")
@@ -156,24 +163,23 @@ func (s *Stage) publish() error {
 	return os.WriteFile(filepath.Join(s.config.DataDir, server.ManifestFile), raw, 0o644)
 }
 
-// startServer runs program exe as the server with configuration c, and reads
-// its pairing code.
-func (s *Stage) startServer(ctx context.Context, exe string, c server.Config) error {
+// startServer runs program exe as a server with configuration c, and reads its
+// pairing code.
+func (s *Stage) startServer(ctx context.Context, name, exe string, c server.Config) (*child, api.Code, error) {
 	raw, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
-		return err
+		return nil, api.Code{}, err
 	}
-	path := s.path("serve.json")
+	path := s.path(name + ".json")
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
-		return err
+		return nil, api.Code{}, err
 	}
-	p, note, err := start(ctx, s.path("server.log"), exe, "serve", "--json", "--config", path)
+	p, note, err := start(ctx, s.path(name+".log"), exe, "serve", "--json", "--config", path)
 	if err != nil {
-		return fmt.Errorf("%w: server: %w", ErrDemo, err)
+		return nil, api.Code{}, fmt.Errorf("%w: %s: %w", ErrDemo, name, err)
 	}
-	s.server = p
-	s.code, err = api.ParseCode(note["code"])
-	return err
+	code, err := api.ParseCode(note["code"])
+	return p, code, err
 }
 
 // startNode runs a node and reads its user id. command is "node", or the
