@@ -138,7 +138,8 @@ func (c *Client) once(ctx context.Context, q request) (*http.Response, error) {
 		// Its token is dead, so a new connection has to log in anew.
 		raw, err := io.ReadAll(io.LimitReader(rsp.Body, maxAnswer))
 		rsp.Body = io.NopCloser(bytes.NewReader(raw))
-		return rsp, errors.Join(err, used.Close())
+		_ = used.Close() // it may be closed already
+		return rsp, err
 	}
 	return rsp, nil
 }

@@ -85,10 +85,10 @@ func (n Node) work(ctx context.Context, l api.Lease) {
 	defer stop(nil)
 	seen := &meter{}
 	kept := make(chan struct{})
-	go func() {
+	go func(report api.LeaseReport) {
 		defer close(kept)
 		n.keep(running, l, report, seen, stop)
-	}()
+	}(report)
 	signed, err := n.run(running, l, seen)
 	if err == nil {
 		report.Result = signed

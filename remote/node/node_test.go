@@ -49,6 +49,7 @@ type setup struct {
 func start(t *testing.T) *setup {
 	t.Helper()
 	s := &setup{cfg: rt.Config(t.TempDir()), node: rt.Node(t, "node")}
+	s.cfg.LeaseSeconds = 3
 	s.srv = rt.Start(t, server.Options{Config: s.cfg})
 	owner := rt.Person(t, "owner")
 	c := rt.Enrolled(t, s.srv, owner)

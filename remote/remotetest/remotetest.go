@@ -65,7 +65,6 @@ func account(t testing.TB, kind chain.Kind, name string, k *rsa.PrivateKey) Who 
 func Config(dir string) server.Config {
 	c := server.DefaultConfig()
 	c.Listen, c.DataDir = "127.0.0.1:0", dir
-	c.LeaseSeconds = 2
 	c.RatePerSecond, c.RateBurst = 1<<16, 1<<16
 	return c
 }

@@ -116,7 +116,7 @@ func TestJobFromEndToEnd(t *testing.T) {
 	}
 	queued := status(t, s.p, name, 0, 0)
 	l := s.lease(t)
-	if l.Job != name || l.Project != s.p.ID() || l.Attempt != 1 || l.Seconds != 2 || !bytes.Equal(l.Author, s.owner.Raw) {
+	if l.Job != name || l.Project != s.p.ID() || l.Attempt != 1 || l.Seconds != s.cfg.LeaseSeconds || !bytes.Equal(l.Author, s.owner.Raw) {
 		t.Errorf("leased %+v", l)
 	}
 	leased := status(t, s.p, name, 20*time.Second, queued.Rev) // newer already: answers at once
@@ -264,7 +264,7 @@ func TestGivenBack(t *testing.T) {
 
 // TestRestart stops the server while a node works and an upload is half done.
 func TestRestart(t *testing.T) {
-	s := start(t, func(c *server.Config) { c.LeaseSeconds = 30 })
+	s := start(t)
 	ctx := t.Context()
 	name, d := s.submit(t)
 	l := s.lease(t)

@@ -127,7 +127,7 @@ func matches(pattern, path string) bool {
 // cast is everybody, each on a connection of his own.
 func cast(t *testing.T) (*setup, [columns]*raw, func()) {
 	t.Helper()
-	s := start(t, func(c *server.Config) { c.LeaseSeconds = 120 })
+	s := start(t)
 	var all [columns]*raw
 	enrol := func(column int, w rt.Who) {
 		rt.Enrolled(t, s.srv, w)

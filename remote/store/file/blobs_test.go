@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/store/file"
@@ -45,7 +46,7 @@ func damage(t *testing.T, root, name string) {
 }
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Engines { return open(t, filepath.Join(t.TempDir(), "blobs")) })
+	storetest.Run(t, func(t *testing.T, _ time.Duration) storetest.Engines { return open(t, filepath.Join(t.TempDir(), "blobs")) })
 }
 
 // TestUnfinished shows that an upload cut by a crash leaves nothing behind.

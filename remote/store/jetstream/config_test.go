@@ -35,6 +35,40 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// TestMarkers shows that a deletion leaves nothing for ever.
+func TestMarkers(t *testing.T) {
+	e, err := Open(t.Context(), Config{Dir: t.TempDir(), Lease: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	e.docs.marker = time.Second // the least there is
+	rev, err := e.docs.Put(t.Context(), "k", []byte("body"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.docs.Delete(t.Context(), "k", rev); err != nil {
+		t.Fatal(err)
+	}
+	s, err := e.queue.js.Stream(t.Context(), "KV_docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tick := time.Tick(20 * time.Millisecond); ; <-tick {
+		i, err := s.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i.State.Msgs == 0 {
+			break
+		}
+	}
+	again, err := e.docs.Put(t.Context(), "k", []byte("again"), 0)
+	if err != nil || again <= rev {
+		t.Errorf("made again at %d after %d, %v", again, rev, err)
+	}
+}
+
 // TestClassify covers what one replica never answers.
 func TestClassify(t *testing.T) {
 	for _, c := range []struct {

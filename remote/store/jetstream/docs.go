@@ -19,15 +19,16 @@ import (
 // separates what wildcards match; no other byte needs a change. The revision
 // is the sequence of the stream below, so none is used twice.
 type docs struct {
-	kv   js.KeyValue
-	conn *nats.Conn
+	kv     js.KeyValue
+	conn   *nats.Conn
+	marker time.Duration
 }
 
 var _ store.Docs = (*docs)(nil)
 
-// markerAge is how old the marker of a deletion must be to be dropped when the
-// bucket is opened.
-const markerAge = 30 * time.Minute
+// markerLife is how long the marker of a deletion stays, for watchers that
+// were away; then the server drops it, or logins would fill the disk.
+const markerLife = time.Hour
 
 // openDocs makes the bucket as a stream, since the bucket's own constructor
 // always sets AllowDirect.
@@ -42,6 +43,7 @@ func openDocs(ctx context.Context, j js.JetStream, conn *nats.Conn, bucket strin
 		AllowRollup:       true,
 		DenyDelete:        true,
 		AllowDirect:       false,
+		AllowMsgTTL:       true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
@@ -50,12 +52,7 @@ func openDocs(ctx context.Context, j js.JetStream, conn *nats.Conn, bucket strin
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 	}
-	// Only here, before anybody writes: purging a marker may take a document
-	// along that was made again after the marker was read.
-	if err := kv.PurgeDeletes(ctx, js.DeleteMarkersOlderThan(markerAge)); err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
-	}
-	return &docs{kv: kv, conn: conn}, nil
+	return &docs{kv: kv, conn: conn, marker: markerLife}, nil
 }
 
 func (d *docs) Get(ctx context.Context, key string) (store.Doc, error) {
@@ -102,7 +99,7 @@ func (d *docs) Delete(ctx context.Context, key string, prev store.Rev) error {
 	if have.Rev != prev {
 		return fmt.Errorf("document %s is at revision %d, not %d: %w", key, have.Rev, prev, store.ErrConflict)
 	}
-	if err := d.kv.Delete(ctx, toNATS(key), js.LastRevision(uint64(prev))); err != nil {
+	if err := d.kv.Purge(ctx, toNATS(key), js.LastRevision(uint64(prev)), js.PurgeTTL(d.marker)); err != nil {
 		return fmt.Errorf("document %s: %w", key, classify(err))
 	}
 	return nil

@@ -31,16 +31,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func open(t *testing.T, dir string) storetest.Engines {
+func open(t *testing.T, dir string, lease time.Duration) storetest.Engines {
 	t.Helper()
-	e, err := jetstream.Open(t.Context(), jetstream.Config{Dir: dir, Lease: 1500 * time.Millisecond})
+	e, err := jetstream.Open(t.Context(), jetstream.Config{Dir: dir, Lease: lease})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closed(t, e) })
 	return storetest.Engines{Docs: e.Docs(), Queue: e.Queue(), Reopen: func(t *testing.T) storetest.Engines {
 		closed(t, e)
-		return open(t, dir)
+		return open(t, dir, lease)
 	}}
 }
 
@@ -51,12 +51,12 @@ func closed(t *testing.T, e *jetstream.Engine) {
 }
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Engines { return open(t, t.TempDir()) })
+	storetest.Run(t, func(t *testing.T, lease time.Duration) storetest.Engines { return open(t, t.TempDir(), lease) })
 }
 
 func TestSecondProcess(t *testing.T) {
 	dir := t.TempDir()
-	open(t, dir)
+	open(t, dir, time.Hour)
 	_, err := jetstream.Open(t.Context(), jetstream.Config{Dir: dir, Lease: time.Second})
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("second open: %v, want %v", err, store.ErrUnavailable)
@@ -108,7 +108,7 @@ func TestKilled(t *testing.T) {
 	for round := range 5 {
 		killed(t, dir, 40+17*round, acked)
 	}
-	e := open(t, dir)
+	e := open(t, dir, time.Hour)
 	lost := 0
 	for key, rev := range acked {
 		d, err := e.Docs.Get(t.Context(), key)

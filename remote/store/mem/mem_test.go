@@ -9,10 +9,10 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(*testing.T) storetest.Engines {
+	storetest.Run(t, func(_ *testing.T, lease time.Duration) storetest.Engines {
 		return storetest.Engines{
 			Docs:    mem.NewDocs(),
-			Queue:   mem.NewQueue(1500*time.Millisecond, time.Now),
+			Queue:   mem.NewQueue(lease, time.Now),
 			Blobs:   mem.NewBlobs(1 << 16),
 			MaxBlob: 1 << 16,
 		}
