@@ -155,9 +155,11 @@ func rootBadge(j app.Judged) (string, theme.Role) {
 }
 
 func (r *root) judged() (app.Judged, bool) {
-	if name, ok := r.now().pick("server"); ok {
-		j, ok := r.s.data.verdicts[name]
-		return j, ok
+	if v, ok := r.now().(*servers); ok {
+		if e, ok := v.chosen(); ok && e.judged != nil {
+			return *e.judged, true
+		}
+		return app.Judged{}, false
 	}
 	var newest app.Judged
 	var at time.Time

@@ -1,9 +1,11 @@
 package screen
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
+	"cipherdeck/attest"
 	"cipherdeck/crypto/progress"
 	"cipherdeck/fhe"
 	"cipherdeck/ui/app"
@@ -130,6 +132,9 @@ func stateOf(r *app.RunRecord) (string, theme.Role) {
 	case app.RunRejected:
 		return "✗ REJECTED", theme.Bad
 	}
+	if errors.Is(r.Err, attest.ErrRefused) {
+		return "✗ not sent", theme.Bad
+	}
 	return "✗ failed", theme.Bad
 }
 
@@ -227,7 +232,14 @@ func (j *jobs) outcome(s *sheet, r *app.RunRecord) {
 		}
 	case r.State == app.RunFailed:
 		f := app.Explain(r.Err)
-		s.strong("failed", theme.Bad, plain.Text(f.Cause))
+		label := "failed"
+		if errors.Is(r.Err, attest.ErrRefused) {
+			label = "refused"
+		}
+		s.strong(label, theme.Bad, plain.Text(f.Cause))
+		if label == "refused" {
+			s.add("", theme.Text, "the server's evidence was refused: nothing of this run was sent")
+		}
 		if f.Cure != "" {
 			s.add("do", theme.Text, "→ "+f.Cure)
 		}
@@ -273,7 +285,7 @@ func checks(s *sheet, o *app.Outcome, st app.RunState) {
 	}
 	if o.Canaries > 0 {
 		s.add("canaries", theme.Text, fmt.Sprintf("%d, %s", o.Canaries, word))
-		s.add("caught if", theme.Dim, fmt.Sprintf("1 %% of rows altered: %s; 5 %%: %s; 20 %%: %s", odds(o.Caught.One), odds(o.Caught.Five), odds(o.Caught.Twenty)))
+		s.add("caught if", theme.Dim, fmt.Sprintf("1%% wrong: %s; 5%%: %s; 20%%: %s", odds(o.Caught.One), odds(o.Caught.Five), odds(o.Caught.Twenty)))
 	}
 	if o.BytesUp+o.BytesDown > 0 {
 		s.add("sent", theme.Dim, fmt.Sprintf("%s up, %s down, ciphertext only", part.Size(o.BytesUp), part.Size(o.BytesDown)))
@@ -296,9 +308,9 @@ func odds(p float64) string {
 	case p >= 1:
 		return "always"
 	case p > 0.9999:
-		return "> 99.99 %"
+		return ">99.99%"
 	}
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", 100*p), ".0") + " %"
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", 100*p), ".0") + "%"
 }
 
 // plan is what was decided and promised before anything was sent.

@@ -16,6 +16,8 @@ func split(m tea.KeyMsg) []part.Key {
 		return []part.Key{{Text: string(k.Runes)}}
 	case k.Type == tea.KeySpace:
 		return []part.Key{{Name: "space", Text: " "}}
+	case k.Alt && k.Type == tea.KeyEsc: // escape twice, read together
+		return []part.Key{{Name: "esc"}, {Name: "esc"}}
 	case k.Type != tea.KeyRunes:
 		return []part.Key{{Name: m.String()}}
 	}

@@ -2,6 +2,8 @@ package screen
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"cipherdeck/crypto/chain"
@@ -43,7 +45,8 @@ type boardMoved struct {
 	board     *app.Board
 	verdicts  map[string]app.Judged
 	runs      []app.RunRecord
-	fromWatch bool // the watch ended with this and must be set again
+	passed    []app.Judged // verdicts seen on the way, some replaced by now
+	fromWatch bool         // the watch ended with this and must be set again
 }
 
 // opened is a project that was read from its server.
@@ -94,7 +97,9 @@ func (s *session) lookAtBoard() cmd {
 const boardEvery = 100 * time.Millisecond
 
 // watchBoard waits until the board changes, gathers what else comes in a
-// moment, and reads it.
+// moment, and reads it. The board keeps one verdict a server; a refusal that
+// is followed at once by a good one must still be seen, so every change is
+// looked at.
 func watchBoard(ctx context.Context, b *app.Board) cmd {
 	return func() msg {
 		select {
@@ -102,13 +107,26 @@ func watchBoard(ctx context.Context, b *app.Board) cmd {
 			return nil
 		case <-b.Changed():
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(boardEvery):
+		passed := judgements(b)
+		for end := time.After(boardEvery); ; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-b.Changed():
+				passed = append(passed, judgements(b)...)
+				continue
+			case <-end:
+			}
+			return boardMoved{board: b, verdicts: b.Verdicts(), runs: b.Runs(), passed: passed, fromWatch: true}
 		}
-		return boardMoved{b, b.Verdicts(), b.Runs(), true}
 	}
+}
+
+// judgements are the verdicts on the board, in the order of their times.
+func judgements(b *app.Board) []app.Judged {
+	all := slices.Collect(maps.Values(b.Verdicts()))
+	slices.SortFunc(all, func(x, y app.Judged) int { return x.At.Compare(y.At) })
+	return all
 }
 
 // openProject reads a project from its server and takes what is shown of it.

@@ -161,7 +161,7 @@ func (r *root) survey(m surveyed) cmd {
 	was, first := r.s.data.facts.Unlocked, !r.s.data.known
 	old := r.s.data
 	r.s.data = m.data
-	r.s.data.verdicts, r.s.data.runs, r.s.data.detail = old.verdicts, old.runs, old.detail
+	r.s.data.verdicts, r.s.data.runs, r.s.data.detail, r.s.data.refused = old.verdicts, old.runs, old.detail, old.refused
 	if was && !m.data.facts.Unlocked {
 		r.locked()
 	}
@@ -178,13 +178,19 @@ func (r *root) survey(m surveyed) cmd {
 // locked forgets everything that was read while the vault was open.
 func (r *root) locked() {
 	r.s.data.detail = map[string]*detail{}
-	r.s.data.verdicts, r.s.data.runs = nil, nil
+	r.s.data.verdicts, r.s.data.runs, r.s.data.refused = nil, nil, nil
 	r.over = nil
 	r.screens = []screen{newProjects(r.s), newServers(r.s), newJobs(r.s)}
 }
 
 func (r *root) board(m boardMoved) cmd {
 	r.s.data.verdicts, r.s.data.runs = m.verdicts, m.runs
+	for _, j := range m.passed {
+		r.remember(j)
+	}
+	for _, j := range m.verdicts {
+		r.remember(j)
+	}
 	var cs []cmd
 	if m.board != nil && (m.fromWatch || r.watched != m.board) {
 		cs = append(cs, watchBoard(r.s.ctx, m.board))
@@ -197,6 +203,23 @@ func (r *root) board(m boardMoved) cmd {
 		cs = append(cs, s.event(m))
 	}
 	return all(cs...)
+}
+
+// maxRefused bounds how many refusals are remembered.
+const maxRefused = 32
+
+// remember keeps a refusal, once, even when a good verdict follows it.
+func (r *root) remember(j app.Judged) {
+	if j.Verdict == nil || j.Verdict.OK() {
+		return
+	}
+	for _, k := range r.s.data.refused {
+		if k.Server == j.Server && k.At.Equal(j.At) {
+			return
+		}
+	}
+	all := append(r.s.data.refused, j)
+	r.s.data.refused = all[max(0, len(all)-maxRefused):]
 }
 
 // acted takes what an action gave.

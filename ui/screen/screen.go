@@ -166,6 +166,7 @@ type data struct {
 	servers  []app.ServerInfo
 	people   []app.Person
 	verdicts map[string]app.Judged
+	refused  []app.Judged // every refusal of this session, oldest first
 	runs     []app.RunRecord
 	detail   map[string]*detail // projects that were opened, by id
 	err      error

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"cipherdeck/attest"
 	"cipherdeck/ui/app"
@@ -15,12 +16,13 @@ import (
 // servers lists the pinned servers; beside it, the chain of evidence of the
 // chosen one, link by link.
 type servers struct {
-	s      *session
-	list   part.List
-	links  part.List
-	pane   int // 0 servers, 1 chain
-	opened int // index of the link opened, -1 for none
-	shown  string
+	s       *session
+	list    part.List
+	links   part.List
+	pane    int       // 0 servers, 1 chain
+	opened  int       // index of the link opened, -1 for none
+	shown   time.Time // of the verdict that was followed last
+	refused int       // refusals there were then
 }
 
 func newServers(s *session) *servers { return &servers{s: s, opened: -1} }
@@ -36,15 +38,18 @@ func (v *servers) hints() []hint {
 	return []hint{{"enter", "go through the links"}}
 }
 
-// entry is a server of the list: pinned, or only on the board.
+// entry is a row of the list: a pinned server with its newest verdict, or an
+// earlier refusal of one.
 type entry struct {
-	name   string
-	pinned *app.ServerInfo
-	judged *app.Judged
-	busy   bool
+	name    string
+	pinned  *app.ServerInfo
+	judged  *app.Judged
+	busy    bool
+	earlier bool
 }
 
-// entries are the pinned servers with their newest verdicts.
+// entries are the pinned servers, then the refusals that a newer verdict has
+// replaced, newest first.
 func (v *servers) entries() []entry {
 	var out []entry
 	for i := range v.s.data.servers {
@@ -56,6 +61,15 @@ func (v *servers) entries() []entry {
 			e.busy = e.busy || w.a.ID == "attest" && w.args.Get("server") == e.name
 		}
 		out = append(out, e)
+	}
+	now := len(out)
+	for i := len(v.s.data.refused) - 1; i >= 0; i-- {
+		j := v.s.data.refused[i]
+		for _, e := range out[:now] {
+			if e.name == j.Server && e.judged != nil && !e.judged.At.Equal(j.At) {
+				out = append(out, entry{name: e.name, pinned: e.pinned, judged: &j, earlier: true})
+			}
+		}
 	}
 	return out
 }
@@ -76,7 +90,7 @@ func (v *servers) pick(arg string) (string, bool) {
 func (v *servers) event(m msg) cmd {
 	switch m := m.(type) {
 	case surveyed:
-		v.list.Clamp(len(v.s.data.servers))
+		v.list.Clamp(len(v.entries()))
 	case boardMoved:
 		v.judgedAnew()
 	case acted:
@@ -95,8 +109,9 @@ func (v *servers) choose(name string) {
 	}
 }
 
-// judgedAnew follows the newest verdict: the server it is about is chosen, and
-// in its chain the broken link.
+// judgedAnew follows the newest verdict: its row is chosen, and in its chain
+// the broken link. A refusal that came since goes first, even when a good
+// verdict followed it.
 func (v *servers) judgedAnew() {
 	var newest app.Judged
 	for _, j := range v.s.data.verdicts {
@@ -104,12 +119,19 @@ func (v *servers) judgedAnew() {
 			newest = j
 		}
 	}
-	key := fmt.Sprint(newest.Server, newest.At.UnixNano())
-	if newest.Server == "" || key == v.shown {
+	if n := len(v.s.data.refused); n > v.refused {
+		newest = v.s.data.refused[n-1]
+	}
+	v.refused = len(v.s.data.refused)
+	if newest.Server == "" || !newest.At.After(v.shown) {
 		return
 	}
-	v.shown, v.opened, v.links.At = key, -1, 0
-	v.choose(newest.Server)
+	v.shown, v.opened, v.links.At = newest.At, -1, 0
+	for i, e := range v.entries() {
+		if e.judged != nil && e.name == newest.Server && e.judged.At.Equal(newest.At) {
+			v.list.At = i
+		}
+	}
 	v.toBroken()
 }
 
@@ -145,7 +167,7 @@ func (v *servers) key(k part.Key) (cmd, bool) {
 		return nil, true
 	}
 	was := v.list.At
-	if !v.list.Key(k, len(v.s.data.servers), 10) {
+	if !v.list.Key(k, len(v.entries()), 10) {
 		return nil, false
 	}
 	if was != v.list.At {
@@ -245,17 +267,20 @@ func (e entry) word() (string, theme.Role) {
 
 func (v *servers) viewList(w, h int) []string {
 	th, all := v.s.th, v.entries()
-	out := []string{" " + part.Ends(th.Bold(theme.Text, "Servers"), th.Paint(theme.Faint, fmt.Sprint(len(all))+" "), w-1)}
+	out := []string{" " + part.Ends(th.Bold(theme.Text, "Servers"), th.Paint(theme.Faint, fmt.Sprint(len(v.s.data.servers))+" "), w-1)}
 	from, to := part.Window(v.list.At, len(all), (h-1)/2)
 	for i := from; i < to; i++ {
 		e := all[i]
 		word, role := e.word()
-		age := ""
+		age, name := "", plain.Text(e.name)
+		if e.earlier {
+			name = "earlier: " + name
+		}
 		if e.judged != nil {
 			age = part.Ago(e.judged.At, v.s.now())
 		}
 		out = append(out,
-			lead(th, i == v.list.At, v.pane == 0)+" "+strong(th, part.Cut(plain.Text(e.name), w-3), i == v.list.At),
+			lead(th, i == v.list.At, v.pane == 0)+" "+strong(th, part.Cut(name, w-3), i == v.list.At),
 			part.Ends("   "+th.Paint(role, word), th.Paint(theme.Faint, age+" "), w))
 	}
 	return out
@@ -306,6 +331,9 @@ func (v *servers) summary(e entry, w int) []string {
 	if e.judged != nil && e.judged.Verdict != nil {
 		held, must := tally(e.judged.Verdict)
 		right = fmt.Sprintf("%d of %d links hold ", held, must)
+	}
+	if e.earlier {
+		word += " at " + e.judged.At.Format("15:04:05")
 	}
 	return []string{
 		part.Ends(" "+th.Bold(theme.Text, plain.Text(e.name))+"  "+th.Bold(role, word), th.Paint(theme.Dim, right), w),

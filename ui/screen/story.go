@@ -101,6 +101,10 @@ func (st *story) report(rep *demo.Report, err error) []string {
 	for _, l := range rep.Lines {
 		role := [...]theme.Role{theme.Text, theme.OK, theme.Bad, theme.Warn}[l.Mark]
 		text := plain.Text(l.Text)
+		if l.Mark == demo.Info {
+			out = append(out, "  "+marked(th, []string{l.Text})[0])
+			continue
+		}
 		if l.Mark == demo.Bad {
 			text = th.Paint(theme.Bad, text)
 		}
