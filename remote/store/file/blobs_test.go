@@ -46,7 +46,9 @@ func damage(t *testing.T, root, name string) {
 }
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, _ time.Duration) storetest.Engines { return open(t, filepath.Join(t.TempDir(), "blobs")) })
+	storetest.Run(t, func(t *testing.T, _ time.Duration) storetest.Engines {
+		return open(t, filepath.Join(t.TempDir(), "blobs"))
+	})
 }
 
 // TestUnfinished shows that an upload cut by a crash leaves nothing behind.
