@@ -82,6 +82,15 @@ func (f *Form) Field(name string) *Field {
 	return nil
 }
 
+// Focus puts the cursor into a field.
+func (f *Form) Focus(name string) {
+	for i, x := range f.Fields {
+		if x.Name == name {
+			f.at = i
+		}
+	}
+}
+
 // Wipe forgets all that was typed into secret fields.
 func (f *Form) Wipe() {
 	for _, x := range f.Fields {

@@ -111,7 +111,8 @@ func short(a *action.Action) string {
 	return w
 }
 
-// filter keeps the rows that hold all words of q, by key or by words.
+// filter keeps the rows that hold all words of q, by key or by words. Titles
+// that begin with q go first.
 func filter(q string, rows []row) []row {
 	words := strings.Fields(strings.ToLower(q))
 	var out []row
@@ -121,6 +122,13 @@ func filter(q string, rows []row) []row {
 			out = append(out, r)
 		}
 	}
+	begins := func(r row) int {
+		if q != "" && strings.HasPrefix(strings.ToLower(r.title), strings.ToLower(q)) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(out, func(x, y row) int { return begins(x) - begins(y) })
 	return out
 }
 

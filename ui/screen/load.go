@@ -137,7 +137,11 @@ func (s *session) openProject(key string, gen int) cmd {
 	}
 	me := s.data.facts.UID
 	return func() msg {
-		p, err := s.app().Project(s.ctx, key)
+		a := s.app()
+		if a == nil {
+			return opened{gen: gen, key: key, err: app.ErrLocked}
+		}
+		p, err := a.Project(s.ctx, key)
 		if err != nil {
 			return opened{gen: gen, key: key, err: err}
 		}

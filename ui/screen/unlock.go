@@ -189,6 +189,9 @@ func (u *unlock) event(m msg) cmd {
 		if !m.keyring || !errors.Is(m.err, errAsk) {
 			u.err = m.err
 		}
+		if u.form != nil {
+			u.form.Focus("pass")
+		}
 	}
 	return nil
 }
