@@ -12,6 +12,7 @@ type ReaderAt struct {
 	src  io.ReaderAt
 	m    *message
 	size int64 // of the plaintext
+	head int64 // of the part of it that is shown, at most size
 }
 
 // NewReaderAt opens a message of size bytes in src. It authenticates the
@@ -33,23 +34,30 @@ func NewReaderAt(src io.ReaderAt, size int64, key [KeySize]byte, context []byte)
 	if err != nil {
 		return nil, err
 	}
-	r := &ReaderAt{src, m, plain}
+	r := &ReaderAt{src, m, plain, plain}
 	_, err = r.chunk(nil, plain/ChunkSize)
 	return r, err
 }
 
 // Size is the length of the plaintext.
-func (r *ReaderAt) Size() int64 { return r.size }
+func (r *ReaderAt) Size() int64 { return r.head }
+
+// Head is r for the first n bytes alone, as if the plaintext ended there.
+func (r *ReaderAt) Head(n int64) *ReaderAt {
+	short := *r
+	short.head = max(0, min(n, r.head))
+	return &short
+}
 
 // ReadAt reads plaintext from offset off, as io.ReaderAt says.
 func (r *ReaderAt) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, fmt.Errorf("cobblestone: negative offset %d", off)
 	}
-	if off >= r.size {
+	if off >= r.head {
 		return 0, io.EOF
 	}
-	want := p[:min(int64(len(p)), r.size-off)]
+	want := p[:min(int64(len(p)), r.head-off)]
 	buf := make([]byte, 0, sealedSize)
 	for n < len(want) {
 		at := off + int64(n)

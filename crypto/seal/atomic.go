@@ -20,6 +20,12 @@ func writeWhole(out string, in os.FileInfo, force bool, write func(*os.File) err
 	if err := checkOutput(out, in, force); err != nil {
 		return err
 	}
+	return writeTemp(out, write, func(tmp string) error { return publish(tmp, out, force) })
+}
+
+// writeTemp writes and flushes a temporary file beside out, and leaves it to
+// name to give it its name.
+func writeTemp(out string, write func(*os.File) error, name func(tmp string) error) (err error) {
 	dir := filepath.Dir(out)
 	tmp, err := createTemp(dir)
 	if err != nil {
@@ -40,7 +46,7 @@ func writeWhole(out string, in os.FileInfo, force bool, write func(*os.File) err
 	if err := tmp.Close(); err != nil {
 		return fmt.Errorf("close %s: %w", out, err)
 	}
-	if err := publish(tmp.Name(), out, force); err != nil {
+	if err := name(tmp.Name()); err != nil {
 		return err
 	}
 	return syncDir(dir)

@@ -187,8 +187,8 @@ func TestBadHeaders(t *testing.T) {
 		"not ours":              {good, func(b []byte) { copy(b, "\x89PNG") }, ErrNotContainer},
 		"version 2":             {good, func(b []byte) { u16(b[8:], 2) }, ErrVersion},
 		"critical flag":         {good, func(b []byte) { b[10] = 0x80 }, ErrVersion},
-		"padded":                {good, func(b []byte) { b[11] = 1 }, ErrVersion},
-		"archive":               {good, func(b []byte) { b[11] = 2 }, ErrVersion},
+		"padded, no MAC":        {good, func(b []byte) { b[11] = 1 }, ErrAuth},
+		"archive, no MAC":       {good, func(b []byte) { b[11] = 2 }, ErrAuth},
 		"stanza flag":           {good, func(b []byte) { b[35] = 1 }, ErrVersion},
 		"other flag, no MAC":    {good, func(b []byte) { b[11] = 4 }, ErrAuth},
 		"length 0":              {good, func(b []byte) { u32(b[12:], 0) }, ErrHeader},
@@ -305,7 +305,7 @@ func TestSizeThatIsNotTrue(t *testing.T) {
 // A writer of his own may still say another size than he gives.
 func TestSizeOfAHostileWriter(t *testing.T) {
 	for _, size := range []int64{4, 6} {
-		h, k, err := newHeader(Meta{Size: size}, []Recipient{epoch(1)})
+		h, k, err := newHeader(Meta{Size: size}, []Recipient{epoch(1)}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

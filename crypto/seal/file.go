@@ -12,7 +12,15 @@ import (
 // FileOptions say how SealFile and OpenFile treat the output.
 type FileOptions struct {
 	Force bool          // replace an existing regular file
+	Pad   bool          // SealFile: hide the length, see PaddedSize
 	Sink  progress.Sink // nil reports to nobody
+}
+
+func (o FileOptions) flags() uint16 {
+	if o.Pad {
+		return flagPadded
+	}
+	return 0
 }
 
 // SealFile makes the container out of the regular file in. Name, size, time
@@ -38,7 +46,7 @@ func SealFile(ctx context.Context, out, in string, m Meta, to []Recipient, o Fil
 	}
 	m.Size = st.Size()
 	err = writeWhole(out, st, o.Force, func(dst *os.File) error {
-		return Seal(ctx, dst, src, m, to, o.Sink)
+		return sealFlags(ctx, dst, src, m, to, o.flags(), o.Sink)
 	})
 	if err != nil {
 		return fmt.Errorf("seal %s: %w", in, err)

@@ -10,7 +10,7 @@ import (
 // header that it would lay out differently.
 func FuzzHeader(f *testing.F) {
 	for _, to := range [][]Recipient{{epoch(1)}, {epoch(1), epoch(2)}, {Passphrase([]byte("x"), cheap)}, {Hybrid(testPairs[0]().Public())}} {
-		h, _, err := newHeader(Meta{Name: "seed"}, to)
+		h, _, err := newHeader(Meta{Name: "seed"}, to, 0)
 		if err != nil {
 			f.Fatal(err)
 		}

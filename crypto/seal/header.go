@@ -24,8 +24,8 @@ const (
 // Flags of a container. A reader ignores unknown ones below critical and
 // refuses unknown ones above.
 const (
-	flagPadded   = 1 << 0 // reserved: the payload is longer than the file
-	flagArchive  = 1 << 1 // reserved: the payload is a directory
+	flagPadded   = 1 << 0 // after the content come zeros and its length
+	flagArchive  = 1 << 1 // the content is an archive of a directory
 	flagCritical = 0xff00
 )
 
@@ -77,7 +77,7 @@ func truncated(err error, where string) error {
 // parseHeader splits raw, whose magic, version and length have been checked.
 func parseHeader(raw []byte) (*header, error) {
 	h := &header{raw: raw, flags: binary.BigEndian.Uint16(raw[10:]), file: FileID(raw[16:32])}
-	if bad := h.flags & (flagCritical | flagPadded | flagArchive); bad != 0 {
+	if bad := h.flags & flagCritical; bad != 0 {
 		return nil, fmt.Errorf("%w: feature flags %#04x are not supported", ErrVersion, bad)
 	}
 	count := int(binary.BigEndian.Uint16(raw[32:]))

@@ -18,6 +18,13 @@ type Info struct {
 	Recipients []RecipientInfo
 }
 
+// Padded reports whether the length of the content is hidden.
+func (i Info) Padded() bool { return i.Flags&flagPadded != 0 }
+
+// Archive reports whether the content is a directory: open it with OpenFile,
+// OpenArchive or ExtractMember.
+func (i Info) Archive() bool { return i.Flags&flagArchive != 0 }
+
 // RecipientInfo is what anybody can see of a stanza; fields that its type does
 // not have are zero.
 type RecipientInfo struct {

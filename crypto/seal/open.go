@@ -20,7 +20,8 @@ type Reader struct {
 	Meta Meta
 	Info Info
 	src  *cobblestone.Reader
-	n    int64 // plaintext given out
+	pad  *unpad // nil if the container is not padded
+	n    int64  // content given out
 }
 
 // Open reads the header of a container from src, which must end where the
@@ -37,7 +38,11 @@ func Open(src io.Reader, ids ...Identity) (*Reader, error) {
 	if err != nil {
 		return nil, payloadError(err)
 	}
-	return &Reader{Meta: m, Info: h.info(), src: r}, nil
+	out := &Reader{Meta: m, Info: h.info(), src: r}
+	if out.Info.Padded() {
+		out.pad = &unpad{}
+	}
+	return out, nil
 }
 
 // OpenAt opens a container of size bytes for reading any part of it.
@@ -51,13 +56,18 @@ func OpenAt(src io.ReaderAt, size int64, ids ...Identity) (*cobblestone.ReaderAt
 	if err != nil {
 		return nil, Meta{}, payloadError(err)
 	}
+	if h.flags&flagPadded != 0 {
+		if r, err = headOfPadded(r); err != nil {
+			return nil, Meta{}, payloadError(err)
+		}
+	}
 	return r, m, m.checkSize(r.Size())
 }
 
 // Read returns authenticated plaintext. Errors wrap ErrAuth, ErrTruncated, or
 // ErrHeader when the plaintext is not as long as the header says.
 func (r *Reader) Read(p []byte) (int, error) {
-	n, err := r.src.Read(p)
+	n, err := r.read(p)
 	r.n += int64(n)
 	if err == io.EOF {
 		if bad := r.Meta.checkSize(r.n); bad != nil {
@@ -67,9 +77,21 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, payloadError(err)
 }
 
+// read is Read before the length has been checked.
+func (r *Reader) read(p []byte) (int, error) {
+	if r.pad == nil {
+		return r.src.Read(p)
+	}
+	return r.pad.read(r.src, p)
+}
+
 // WriteTo writes all the plaintext to dst, the fast way.
-func (r *Reader) WriteTo(dst io.Writer) (int64, error) {
-	n, err := r.src.WriteTo(dst)
+func (r *Reader) WriteTo(dst io.Writer) (n int64, err error) {
+	if r.pad == nil {
+		n, err = r.src.WriteTo(dst)
+	} else {
+		n, err = r.pad.writeTo(dst, r.src)
+	}
 	if r.n += n; err == nil {
 		err = r.Meta.checkSize(r.n)
 	}
@@ -113,19 +135,25 @@ func openHeader(src io.Reader, ids []Identity) (*header, fileKeys, Meta, error) 
 	if err != nil {
 		return nil, fileKeys{}, Meta{}, err
 	}
-	key, err := h.unwrap(ids)
+	_, k, err := h.open(ids)
 	if err != nil {
-		return nil, fileKeys{}, Meta{}, err
-	}
-	k, err := key.expand(h.file)
-	if err != nil {
-		return nil, k, Meta{}, err
-	}
-	if err := k.checkMAC(h.raw); err != nil {
 		return nil, k, Meta{}, err
 	}
 	m, err := k.openMeta(h.meta)
 	return h, k, m, err
+}
+
+// open finds the file key, and believes the header only then.
+func (h *header) open(ids []Identity) (FileKey, fileKeys, error) {
+	key, err := h.unwrap(ids)
+	if err != nil {
+		return key, fileKeys{}, err
+	}
+	k, err := key.expand(h.file)
+	if err != nil {
+		return key, k, err
+	}
+	return key, k, k.checkMAC(h.raw)
 }
 
 // unwrap tries every identity on every stanza. A stanza that is ours and does

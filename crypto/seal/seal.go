@@ -19,7 +19,31 @@ import (
 // be nil. Errors wrap ErrRecipients, ErrMeta, the errors of package keys, of
 // ctx, src or dst.
 func Seal(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []Recipient, sink progress.Sink) error {
-	h, k, err := newHeader(m, to)
+	return sealFlags(ctx, dst, src, m, to, 0, sink)
+}
+
+// SealPadded is Seal for content whose length shall not show: what is stored
+// is up to 12 % longer, of one of few lengths (PaddedSize).
+func SealPadded(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []Recipient, sink progress.Sink) error {
+	return sealFlags(ctx, dst, src, m, to, flagPadded, sink)
+}
+
+func sealFlags(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []Recipient, flags uint16, sink progress.Sink) error {
+	return sealWith(dst, m, to, flags, func(w *cobblestone.Writer) error {
+		n, err := w.ReadFrom(watch(ctx, src, "seal", m.Size, sink))
+		if err == nil && m.Size != SizeUnknown && n != m.Size {
+			err = fmt.Errorf("%w: %d bytes were read, %d announced; did the input change meanwhile?", ErrMeta, n, m.Size)
+		}
+		if err == nil && flags&flagPadded != 0 {
+			err = writePad(w, n)
+		}
+		return err
+	})
+}
+
+// sealWith writes a container whose plaintext is what fill writes.
+func sealWith(dst io.Writer, m Meta, to []Recipient, flags uint16, fill func(*cobblestone.Writer) error) error {
+	h, k, err := newHeader(m, to, flags)
 	if err != nil {
 		return err
 	}
@@ -30,11 +54,7 @@ func Seal(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []Recipi
 	if err != nil {
 		return fmt.Errorf("write container: %w", err)
 	}
-	n, err := w.ReadFrom(watch(ctx, src, "seal", m.Size, sink))
-	if err == nil && m.Size != SizeUnknown && n != m.Size {
-		err = fmt.Errorf("%w: %d bytes were read, %d announced; did the input change meanwhile?", ErrMeta, n, m.Size)
-	}
-	if err != nil {
+	if err := fill(w); err != nil {
 		w.Abort()
 		return err
 	}
@@ -42,12 +62,12 @@ func Seal(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []Recipi
 }
 
 // newHeader draws the keys of a new container and addresses it.
-func newHeader(m Meta, to []Recipient) (*header, fileKeys, error) {
+func newHeader(m Meta, to []Recipient, flags uint16) (*header, fileKeys, error) {
 	if len(to) < 1 || len(to) > maxStanzas {
 		return nil, fileKeys{}, fmt.Errorf("%w: there are %d, want 1 to %d", ErrRecipients, len(to), maxStanzas)
 	}
 	var key FileKey
-	h := &header{}
+	h := &header{flags: flags}
 	rand.Read(key[:])
 	rand.Read(h.file[:])
 	k, err := key.expand(h.file)
@@ -60,16 +80,27 @@ func newHeader(m Meta, to []Recipient) (*header, fileKeys, error) {
 	if err := h.address(key, to); err != nil {
 		return nil, k, err
 	}
-	if h.raw, err = h.build(); err != nil {
-		return nil, k, err
-	}
-	copy(h.raw[len(h.raw)-macSize:], k.mac(h.raw))
-	return h, k, nil
+	return h, k, h.finish(k)
 }
 
-// address adds a stanza for each recipient, none twice.
+// finish lays the header out and authenticates it.
+func (h *header) finish(k fileKeys) (err error) {
+	if h.raw, err = h.build(); err != nil {
+		return err
+	}
+	copy(h.raw[len(h.raw)-macSize:], k.mac(h.raw))
+	return nil
+}
+
+// address adds a stanza for each recipient, none twice, none that is there.
 func (h *header) address(key FileKey, to []Recipient) error {
+	if n := len(h.stanzas) + len(to); n > maxStanzas {
+		return fmt.Errorf("%w: there would be %d, at most %d are possible", ErrRecipients, n, maxStanzas)
+	}
 	seen := map[string]int{}
+	for i, s := range h.stanzas {
+		seen[s.info().key()] = i
+	}
 	for i, r := range to {
 		s, err := r.Wrap(key, h.file)
 		if err != nil {
@@ -77,9 +108,9 @@ func (h *header) address(key FileKey, to []Recipient) error {
 		}
 		if name := s.info().key(); name != "" {
 			if j, twice := seen[name]; twice {
-				return fmt.Errorf("%w: %d and %d are the same", ErrRecipients, j+1, i+1)
+				return fmt.Errorf("%w: %d and %d are the same", ErrRecipients, j+1, len(h.stanzas)+1)
 			}
-			seen[name] = i
+			seen[name] = len(h.stanzas)
 		}
 		h.stanzas = append(h.stanzas, s)
 	}
