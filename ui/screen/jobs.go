@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"cipherdeck/attest"
 	"cipherdeck/crypto/progress"
@@ -267,8 +268,11 @@ func scores(s *sheet, o *app.Outcome) {
 		rate += ", replicated"
 	}
 	s.strong("speed", theme.Text, rate)
-	s.add("time", theme.Dim, fmt.Sprintf("encrypt %.2f s · compute %.2f s · decrypt %.2f s", o.Seconds.Encrypt, o.Seconds.Compute, o.Seconds.Decrypt))
+	s.add("time", theme.Dim, "encrypt "+seconds(o.Seconds.Encrypt)+" · compute "+seconds(o.Seconds.Compute)+" · decrypt "+seconds(o.Seconds.Decrypt))
 }
+
+// seconds is a length of time for a person.
+func seconds(s float64) string { return part.Span(time.Duration(s * float64(time.Second))) }
 
 // equals is the sign between two figures shown to four places.
 func equals(a, b float64) string {
@@ -326,6 +330,6 @@ func plan(s *sheet, p *fhe.Plan) {
 		keys = part.Amount(f.KeyBytes, progress.Bytes) + " of evaluation keys"
 	}
 	s.add("traffic", theme.Text, fmt.Sprintf("%s up, %s down, %s", part.Size(f.BytesUp), part.Size(f.BytesDown), keys))
-	s.add("forecast", theme.Text, fmt.Sprintf("about %.2f s here; logit error at most %.2g", f.Seconds, f.MaxError))
+	s.add("forecast", theme.Text, fmt.Sprintf("about %s here; logit error at most %.2g", seconds(f.Seconds), f.MaxError))
 	s.add("leaks", theme.Dim, "the node learns the model, the plan and the number of batches; of the rows nothing")
 }

@@ -23,6 +23,7 @@ type projects struct {
 	busy  bool
 	slow  bool // it takes long enough to say so
 	err   error
+	want  string // name of the project to choose as soon as it is there
 }
 
 func newProjects(s *session) *projects { return &projects{s: s} }
@@ -88,7 +89,7 @@ func (p *projects) open() cmd {
 func (p *projects) event(m msg) cmd {
 	switch m := m.(type) {
 	case surveyed:
-		p.list.Clamp(len(p.s.data.projects))
+		p.settle()
 		if c := p.chosen(); c != nil && p.s.project != c.ID.String() {
 			return p.open()
 		}
@@ -106,12 +107,29 @@ func (p *projects) event(m msg) cmd {
 			}
 		}
 	case acted:
-		switch m.w.a.Screen {
-		case "projects":
+		if m.err == nil && m.w.a.ID == "project.new" {
+			p.want = m.w.args.Get("name")
+		}
+		if m.err == nil && m.w.a.Screen == "projects" {
 			return p.open()
 		}
 	}
 	return nil
+}
+
+// settle finds the project that is wanted, or else the one that was chosen:
+// the list may have changed around it.
+func (p *projects) settle() {
+	for i, x := range p.s.data.projects {
+		if p.want != "" && x.Name == p.want {
+			p.list.At, p.want = i, ""
+			return
+		}
+		if x.ID.String() == p.s.project {
+			p.list.At = i
+		}
+	}
+	p.list.Clamp(len(p.s.data.projects))
 }
 
 func (p *projects) key(k part.Key) (cmd, bool) {

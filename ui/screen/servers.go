@@ -3,6 +3,7 @@ package screen
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,9 @@ type servers struct {
 	links   part.List
 	pane    int       // 0 servers, 1 chain
 	opened  int       // index of the link opened, -1 for none
-	shown   time.Time // of the verdict that was followed last
+	held    mark      // of the row chosen
+	want    mark      // of the row to choose as soon as it is there
+	shown   time.Time // of the newest verdict that was wanted
 	refused int       // refusals there were then
 }
 
@@ -66,7 +69,7 @@ func (v *servers) entries() []entry {
 	for i := len(v.s.data.refused) - 1; i >= 0; i-- {
 		j := v.s.data.refused[i]
 		for _, e := range out[:now] {
-			if e.name == j.Server && e.judged != nil && !e.judged.At.Equal(j.At) {
+			if e.name == j.Server && e.judged != nil && outlived(j, *e.judged) {
 				out = append(out, entry{name: e.name, pinned: e.pinned, judged: &j, earlier: true})
 			}
 		}
@@ -90,28 +93,57 @@ func (v *servers) pick(arg string) (string, bool) {
 func (v *servers) event(m msg) cmd {
 	switch m := m.(type) {
 	case surveyed:
-		v.list.Clamp(len(v.entries()))
+		v.settle()
 	case boardMoved:
 		v.judgedAnew()
+		v.settle()
 	case acted:
 		if m.w.a.ID == "server.add" && m.err == nil {
-			v.choose(m.w.args.Get("name"))
+			v.want = mark{name: m.w.args.Get("name")}
 		}
 	}
 	return nil
 }
 
-func (v *servers) choose(name string) {
-	for i, s := range v.s.data.servers {
-		if s.Name == name {
-			v.list.At = i
-		}
+// mark tells rows apart when the list changes around them.
+type mark struct {
+	name string
+	at   time.Time // of an earlier refusal; zero for the server itself
+}
+
+func (e entry) mark() mark {
+	if e.earlier {
+		return mark{e.name, e.judged.At}
+	}
+	return mark{name: e.name}
+}
+
+// settle finds the row that is wanted next, or else the one that was chosen.
+// A server that was judged before it is known here is found later.
+func (v *servers) settle() {
+	all := v.entries()
+	find := func(m mark) int { return slices.IndexFunc(all, func(e entry) bool { return e.mark() == m }) }
+	if i := find(v.want); i >= 0 && v.want.name != "" {
+		v.list.At, v.held, v.want = i, v.want, mark{}
+		v.links.At, v.opened = 0, -1
+		v.toBroken()
+		return
+	}
+	if i := find(v.held); i >= 0 {
+		v.list.At = i
+	}
+	v.list.Clamp(len(all))
+	v.hold()
+}
+
+func (v *servers) hold() {
+	if e, ok := v.chosen(); ok {
+		v.held = e.mark()
 	}
 }
 
-// judgedAnew follows the newest verdict: its row is chosen, and in its chain
-// the broken link. A refusal that came since goes first, even when a good
-// verdict followed it.
+// judgedAnew wants the newest verdict to be seen, and a refusal before it even
+// when a good verdict followed.
 func (v *servers) judgedAnew() {
 	var newest app.Judged
 	for _, j := range v.s.data.verdicts {
@@ -119,20 +151,26 @@ func (v *servers) judgedAnew() {
 			newest = j
 		}
 	}
+	if newest.Server != "" && newest.At.After(v.shown) {
+		v.shown, v.want = newest.At, mark{name: newest.Server}
+	}
 	if n := len(v.s.data.refused); n > v.refused {
-		newest = v.s.data.refused[n-1]
-	}
-	v.refused = len(v.s.data.refused)
-	if newest.Server == "" || !newest.At.After(v.shown) {
-		return
-	}
-	v.shown, v.opened, v.links.At = newest.At, -1, 0
-	for i, e := range v.entries() {
-		if e.judged != nil && e.name == newest.Server && e.judged.At.Equal(newest.At) {
-			v.list.At = i
+		v.refused = n
+		j := v.s.data.refused[n-1]
+		v.want = mark{name: j.Server}
+		if now, ok := v.s.data.verdicts[j.Server]; ok && outlived(j, now) {
+			v.want.at = j.At
 		}
 	}
-	v.toBroken()
+}
+
+// outlived reports whether a server has another answer now than refusal j.
+func outlived(j, now app.Judged) bool {
+	if now.Verdict == nil {
+		return !now.At.Equal(j.At)
+	}
+	a, b := j.Verdict.Broken(), now.Verdict.Broken()
+	return b == nil || a == nil || a.ID != b.ID || a.Found != b.Found
 }
 
 func (v *servers) toBroken() {
@@ -170,6 +208,7 @@ func (v *servers) key(k part.Key) (cmd, bool) {
 	if !v.list.Key(k, len(v.entries()), 10) {
 		return nil, false
 	}
+	v.hold()
 	if was != v.list.At {
 		v.links.At, v.opened = 0, -1
 		v.toBroken()
