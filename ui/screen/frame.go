@@ -34,7 +34,8 @@ func (r *root) View() string {
 		return ""
 	}
 	if r.w < minWidth || r.h < minHeight {
-		return part.Cut(fmt.Sprintf("cipherdeck needs %dx%d; this is %dx%d.", minWidth, minHeight, r.w, r.h), r.w)
+		lines := part.Wrap(fmt.Sprintf("cipherdeck needs %dx%d; this is %dx%d.", minWidth, minHeight, r.w, r.h), r.w)
+		return strings.Join(lines[:min(len(lines), r.h)], "\n")
 	}
 	cuts := r.now().cuts(r.w)
 	body := r.now().view(r.w, r.room())
@@ -231,7 +232,11 @@ func (r *root) bottom() string {
 		}
 	}
 	if r.s.story != nil {
-		hs = append([]hint{r.story.hint()}, hs...)
+		next := r.story.hint()
+		if next[0] != "" && !r.isNext(part.Key{Name: nextKey}) {
+			next[0] = nextAnyKey
+		}
+		hs = append([]hint{next}, hs...)
 	}
 	return part.Fit(keyLine(r.s.th, hs, r.w), r.w)
 }

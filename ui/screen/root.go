@@ -301,15 +301,18 @@ func (r *root) key(k part.Key) cmd {
 	if k.Name == "ctrl+c" {
 		return r.leave(true)
 	}
-	if n := len(r.over); n > 0 && !(r.s.story != nil && isNext(k)) {
+	if r.isNext(k) {
+		return r.next()
+	}
+	if n := len(r.over); n > 0 {
 		c, done := r.over[n-1].key(k, r.room())
 		if done && len(r.over) >= n {
 			r.over = append(r.over[:n-1:n-1], r.over[n:]...)
 		}
 		return c
 	}
-	if c, ok := r.always(k); ok {
-		return c
+	if k.Name == "ctrl+l" {
+		return r.lock()
 	}
 	if c, ok := r.now().key(k); ok {
 		return c
@@ -321,17 +324,6 @@ func (r *root) key(k part.Key) cmd {
 		return r.perform(a)
 	}
 	return r.global(k)
-}
-
-// always is keys that work also where text is typed.
-func (r *root) always(k part.Key) (cmd, bool) {
-	switch {
-	case r.s.story != nil && isNext(k):
-		return r.next(), true
-	case k.Name == "ctrl+l":
-		return r.lock(), true
-	}
-	return nil, false
 }
 
 func (r *root) global(k part.Key) cmd {

@@ -281,7 +281,7 @@ func TestStory(t *testing.T) {
 		if v := seen(r); !strings.Contains(v, "next: Act") {
 			t.Fatalf("before act %d nothing says what is next:\n%s", i+1, v)
 		}
-		_, c := r.Update(keyMsg("ctrl+n"))
+		_, c := r.Update(keyMsg([]string{"ctrl+n", " "}[i%2]))
 		if _, again := r.Update(keyMsg("ctrl+n")); again != nil {
 			t.Fatal("an act starts while another is under way")
 		}

@@ -221,7 +221,7 @@ func (v *servers) linkKey(k part.Key) bool {
 	case "esc", "left", "h", "tab", "shift+tab":
 		v.pane = 0
 		return true
-	case "enter", "d", "right", "l", "space":
+	case "enter", "d", "right", "l":
 		if v.opened == v.links.At {
 			v.opened = -1
 		} else {
@@ -235,7 +235,7 @@ func (v *servers) linkKey(k part.Key) bool {
 func (v *servers) widths(w int) (list, chain, link int) {
 	switch {
 	case w >= 118:
-		list, link = 22, 36
+		list, link = max(22, w/7), max(36, w/4)
 		return list, w - list - link - 2, link
 	case w >= 60:
 		list = max(20, w/5)

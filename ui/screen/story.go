@@ -14,12 +14,29 @@ import (
 	"cipherdeck/ui/theme"
 )
 
-// nextKey starts the next act of the demonstration. It types nothing, moves
-// nothing and means nothing elsewhere, so it works on every screen and in
-// every form.
-const nextKey = "ctrl+n"
+// The keys that start the next act of the demonstration. Space does it
+// wherever nothing can be typed; ctrl+n types nothing and means nothing
+// elsewhere, so it works in forms too.
+const (
+	nextKey    = "space"
+	nextAnyKey = "ctrl+n"
+)
 
-func isNext(k part.Key) bool { return k.Name == nextKey || k.Name == "f5" }
+// isNext reports whether k starts the next act now.
+func (r *root) isNext(k part.Key) bool {
+	switch {
+	case r.s.story == nil:
+		return false
+	case k.Name == nextAnyKey || k.Name == "f5":
+		return true
+	case k.Name != nextKey:
+		return false
+	case len(r.over) == 0:
+		return true
+	}
+	_, text := r.over[len(r.over)-1].(*textOver)
+	return text
+}
 
 // randomness is where passphrases come from.
 func randomness() io.Reader { return rand.Reader }
