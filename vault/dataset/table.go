@@ -1,10 +1,3 @@
-// Package dataset reads an analyst's tables before they are sealed.
-//
-// Today it knows one form: a CSV with a header and numbers in every cell. A
-// cell that is not a finite number is refused with its line and column, since
-// a model that scored a silently skipped row would be worse than none.
-//
-// Not built yet: profiles, column rules, risk reports, Parquet.
 package dataset
 
 import (
@@ -34,8 +27,10 @@ type Table struct {
 	Rows    [][]float64
 }
 
-// ReadCSV reads RFC 4180 text with one header line. Errors wrap ErrTable and
-// name the file, the line and the column.
+// ReadCSV reads RFC 4180 text with one header line. A cell that is not a finite
+// number is refused, since a model that scored a silently skipped row would be
+// worse than none. Errors wrap ErrTable and name the file, the line and the
+// column.
 func ReadCSV(name string, r io.Reader) (*Table, error) {
 	c := csv.NewReader(r)
 	c.ReuseRecord = true
