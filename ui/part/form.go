@@ -113,7 +113,7 @@ func (f *Form) Key(k Key) Answer {
 		f.move(-1)
 		return Stay
 	case "enter":
-		if f.at < len(f.Fields)-1 {
+		if !f.last() {
 			f.at++
 			return Stay
 		}
@@ -124,6 +124,17 @@ func (f *Form) Key(k Key) Answer {
 		f.Fields[f.at].key(k)
 	}
 	return Stay
+}
+
+// last reports whether nothing but switches is left below the cursor: enter
+// sends then.
+func (f *Form) last() bool {
+	for _, x := range f.Fields[min(f.at+1, len(f.Fields)):] {
+		if x.Kind != Switch {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *Form) move(by int) {
@@ -257,7 +268,7 @@ func (f *Form) Hint() [][2]string {
 		h = append(h, [2]string{"space", "switch"})
 	}
 	enter := f.Submit
-	if f.at < len(f.Fields)-1 {
+	if !f.last() {
 		enter = "next"
 	}
 	return append(h, [2]string{"enter", enter}, [2]string{"esc", "cancel"})

@@ -21,12 +21,13 @@ func split(m tea.KeyMsg) []part.Key {
 	case k.Type != tea.KeyRunes:
 		return []part.Key{{Name: m.String()}}
 	}
-	out := make([]part.Key, 0, len(k.Runes))
+	out := make([]part.Key, 0, len(k.Runes)+1)
+	if k.Alt { // escape and a key, read together; alt itself is bound to nothing
+		out = append(out, part.Key{Name: "esc"})
+	}
 	for _, r := range k.Runes {
-		switch {
-		case k.Alt:
-			out = append(out, part.Key{Name: "alt+" + string(r)})
-		case r == ' ':
+		switch r {
+		case ' ':
 			out = append(out, part.Key{Name: "space", Text: " "})
 		default:
 			out = append(out, part.Key{Name: string(r), Text: string(r)})

@@ -24,7 +24,7 @@ func TestKeysReadTogetherAreSplit(t *testing.T) {
 		{runes("a b"), "a/a space/  b/b"},
 		{runes("é字"), "é/é 字/字"},
 		{paste, "/jj\nk"},
-		{alt, "alt+x/"},
+		{alt, "esc/ x/x"},
 		{tea.KeyMsg{Type: tea.KeySpace, Runes: []rune(" ")}, "space/ "},
 		{tea.KeyMsg{Type: tea.KeyEnter}, "enter/"},
 		{tea.KeyMsg{Type: tea.KeyEsc, Alt: true}, "esc/ esc/"},

@@ -171,7 +171,7 @@ func (st *story) lines(w int) (top, below string) {
 	case st.next < len(st.hook.Acts):
 		a := st.hook.Acts[st.next]
 		return " " + th.Bold(theme.Info, fmt.Sprintf("next: Act %d %s", a.Number, a.Title)) + ": " + a.Tell,
-			"   " + th.Paint(theme.Dim, "press ") + th.Bold(theme.Key, nextKey) + th.Paint(theme.Dim, " · by hand: ") + a.ByHand
+			"   " + th.Paint(theme.Dim, "press ") + th.Bold(theme.Key, nextAnyKey) + th.Paint(theme.Dim, " or ") + th.Bold(theme.Key, nextKey) + th.Paint(theme.Dim, " · by hand: ") + a.ByHand
 	}
 	return " " + th.Bold(theme.OK, "✓ the story is told") + ": look around, " + th.Bold(theme.Key, "1 2 3"),
 		"   " + th.Bold(theme.Key, nextKey) + th.Paint(theme.Dim, " shows the summary · ") + th.Bold(theme.Key, "q") + th.Paint(theme.Dim, " quits and removes the scratch folder")
