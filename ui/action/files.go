@@ -77,7 +77,7 @@ func runInspect(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Resu
 	if err != nil {
 		return Result{}, err
 	}
-	r := Result{Data: i, Text: []string{
+	r := Result{Data: viewContainer(i), Text: []string{
 		fmt.Sprintf("container v%d, header %d bytes, file %x; nothing here is authenticated without a key", i.Version, i.HeaderLen, i.File),
 		fmt.Sprintf("%d recipients", len(i.Recipients)),
 	}}

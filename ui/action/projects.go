@@ -61,6 +61,9 @@ func needsServer(f app.Facts) (bool, string) { return f.Servers > 0, "no server 
 func needsProject(f app.Facts) (bool, string) { return f.Projects > 0, "there is no project yet" }
 
 func runProjectNew(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	if err := chain.CheckName(args.Get("name")); err != nil {
+		return Result{}, fmt.Errorf("%w: %w", app.ErrInput, err)
+	}
 	p, err := a.NewProject(ctx, args.Get("name"), args.Get("server"))
 	if err != nil {
 		return Result{}, err
@@ -70,7 +73,7 @@ func runProjectNew(ctx context.Context, a *app.App, args Args, _ progress.Sink) 
 
 func runProjectList(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
 	all, err := a.Projects()
-	r := Result{Data: all}
+	r := Result{Data: list(all)}
 	for _, p := range all {
 		r.Text = append(r.Text, fmt.Sprintf("%s  %s  on %s", p.Name, p.ID, p.Server))
 	}
@@ -102,7 +105,7 @@ func runProjectJoin(ctx context.Context, a *app.App, args Args, _ progress.Sink)
 		ids = []id.ID{i}
 	}
 	r := Result{Text: []string{fmt.Sprintf("%d projects opened", len(ids))}}
-	var all []projectView
+	all := []projectView{}
 	for _, i := range ids {
 		p, err := a.Join(ctx, server, i)
 		if err != nil {
@@ -139,8 +142,10 @@ func runProjectGet(ctx context.Context, a *app.App, args Args, sink progress.Sin
 		return Result{}, err
 	}
 	out := args.Get("out")
-	err = seal.WriteFile(out, args.Has("force"), func(w io.Writer) error { return p.Read(ctx, it, w, sink) })
-	return Result{Data: app.Sealed{Out: out, Name: it.Name, Size: it.Size}, Text: []string{"wrote " + out}}, err
+	if err := seal.WriteFile(out, args.Has("force"), func(w io.Writer) error { return p.Read(ctx, it, w, sink) }); err != nil {
+		return Result{}, err
+	}
+	return Result{Data: app.Sealed{Out: out, Name: it.Name, Size: it.Size}, Text: []string{"wrote " + out}}, nil
 }
 
 func runShare(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
@@ -167,7 +172,7 @@ func runRevoke(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Res
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Data: rep, Text: RevokeLines(rep)}, nil
+	return Result{Data: viewReport(rep), Text: RevokeLines(rep)}, nil
 }
 
 // RevokeLines is the honest report of a removal, for a person.
@@ -190,7 +195,10 @@ func runGrant(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Resu
 		return Result{}, fmt.Errorf("%w: --hours %q is not a number of hours", app.ErrInput, args.Get("hours"))
 	}
 	g, err := a.GrantNode(ctx, p, uid, hours)
-	return Result{Data: map[string]any{"grant": g}, Text: []string{"grant " + g.String()}}, err
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Data: map[string]any{"grant": g}, Text: []string{"grant " + g.String()}}, nil
 }
 
 func projectAndUID(ctx context.Context, a *app.App, args Args, name string) (*project.Project, chain.UID, error) {

@@ -97,7 +97,7 @@ func serverLines(s app.ServerInfo) []string {
 
 func runServerList(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
 	all, err := a.Servers()
-	r := Result{Data: all}
+	r := Result{Data: list(all)}
 	for _, s := range all {
 		r.Text = append(r.Text, serverLines(s)...)
 	}
@@ -241,7 +241,9 @@ func runManifest(_ context.Context, a *app.App, args Args, _ progress.Sink) (Res
 	if err != nil {
 		return Result{}, err
 	}
+	if err := os.WriteFile(args.Get("out"), raw, 0o644); err != nil {
+		return Result{}, err
+	}
 	signer := app.SignerText(key.Public().(ed25519.PublicKey))
-	return Result{Data: map[string]string{"out": args.Get("out"), "signer": signer}, Text: []string{"signer " + signer}},
-		os.WriteFile(args.Get("out"), raw, 0o644)
+	return Result{Data: map[string]string{"out": args.Get("out"), "signer": signer}, Text: []string{"signer " + signer}}, nil
 }

@@ -36,7 +36,10 @@ func vaultActions() []*Action {
 					return Result{}, fmt.Errorf("%w: COUNT is a number", app.ErrInput)
 				}
 				p, err := words.Passphrase(rand(), n)
-				return Result{Data: map[string]string{"passphrase": p}, Text: []string{p}}, err
+				if err != nil {
+					return Result{}, err
+				}
+				return Result{Data: map[string]string{"passphrase": p}, Text: []string{p}}, nil
 			}},
 		{ID: "people.add", Title: "Meet a person: fetch her keys and compare words", Keys: []string{"m"}, Screen: "projects", Vault: true,
 			Help: "Fetches the account of UID from a server and prints eight words. The other person runs the same command with your UID and must see the same words: compare them by voice, then give them with --words. A server that exchanged keys shows other words.",
@@ -57,22 +60,23 @@ func runInit(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Resul
 		return Result{}, err
 	}
 	defer clear(pw)
-	id, err := a.InitVault(ctx, args.Get("name"), pw, args.Has("keyring"))
-	return identity(id), err
+	return identity(a.InitVault(ctx, args.Get("name"), pw, args.Has("keyring")))
 }
 
 func runWhoAmI(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
-	id, err := a.WhoAmI()
-	return identity(id), err
+	return identity(a.WhoAmI())
 }
 
-func identity(id app.Identity) Result {
+func identity(id app.Identity, err error) (Result, error) {
+	if err != nil {
+		return Result{}, err
+	}
 	return Result{Data: id, Text: []string{
 		"name   " + id.Name,
 		"uid    " + id.UID,
 		"vault  " + id.Vault,
 		"opens  by " + strings.Join(id.Slots, ", "),
-	}}
+	}}, nil
 }
 
 func runMeet(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
@@ -81,7 +85,10 @@ func runMeet(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Resul
 		return Result{}, err
 	}
 	p, err := a.Meet(ctx, args.Get("server"), uid, args.Get("words"))
-	return Result{Data: p, Text: personLines(p)}, err
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Data: p, Text: personLines(p)}, nil
 }
 
 func personLines(p app.Person) []string {
@@ -94,7 +101,7 @@ func personLines(p app.Person) []string {
 
 func runPeople(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
 	all, err := a.People()
-	r := Result{Data: all}
+	r := Result{Data: list(all)}
 	for _, p := range all {
 		r.Text = append(r.Text, personLines(p)...)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
+	"cipherdeck/crypto/seal"
 	"cipherdeck/vault/project"
 )
 
@@ -48,7 +49,7 @@ func viewItem(it project.Item) itemView {
 
 func showProject(p *project.Project) Result {
 	st := p.State()
-	v := projectView{Name: p.Name(), ID: p.ID(), Seq: st.Seq, Epoch: st.Epoch().Number}
+	v := projectView{Name: p.Name(), ID: p.ID(), Seq: st.Seq, Epoch: st.Epoch().Number, Items: []itemView{}, Members: []memberView{}, Grants: []grantView{}}
 	text := []string{fmt.Sprintf("%s  %s", v.Name, v.ID), fmt.Sprintf("link %d, epoch %d", v.Seq, v.Epoch)}
 	for _, it := range p.Items() {
 		i := viewItem(it)
@@ -65,4 +66,77 @@ func showProject(p *project.Project) Result {
 		text = append(text, fmt.Sprintf("  node     %-24s %s until %s", g.Node.Name, g.Node.UID, g.NotAfter.UTC().Format(time.RFC3339)))
 	}
 	return Result{Data: v, Text: text}
+}
+
+// list is a list in JSON also when it is empty.
+func list[T any](all []T) []T {
+	if all == nil {
+		return []T{}
+	}
+	return all
+}
+
+// reportView is what a removal did, in JSON.
+type reportView struct {
+	UID   string `json:"uid"`
+	Name  string `json:"name"`
+	Role  string `json:"role"`
+	Epoch uint32 `json:"new_epoch"`
+	Items int    `json:"could_read_items"`
+	Bytes int64  `json:"could_read_bytes"`
+}
+
+func viewReport(r project.Report) reportView {
+	return reportView{r.UID.String(), r.Name, r.Role.String(), r.NewEpoch, r.Items, r.Bytes}
+}
+
+// containerView is what anybody can see of a container, in JSON.
+type containerView struct {
+	Version    uint16          `json:"version"`
+	Header     int64           `json:"header_bytes"`
+	File       string          `json:"file"`
+	Padded     bool            `json:"padded"`
+	Archive    bool            `json:"archive"`
+	Recipients []recipientView `json:"recipients"`
+}
+
+type recipientView struct {
+	Type   string `json:"type"`
+	Hidden bool   `json:"hidden,omitempty"`
+	RSA    string `json:"rsa,omitempty"`
+	XWing  string `json:"x_wing,omitempty"`
+	Epoch  uint32 `json:"epoch,omitempty"`
+}
+
+func viewContainer(i seal.Info) containerView {
+	v := containerView{Version: i.Version, Header: i.HeaderLen, File: fmt.Sprintf("%x", i.File), Padded: i.Padded(), Archive: i.Archive(), Recipients: []recipientView{}}
+	for _, r := range i.Recipients {
+		v.Recipients = append(v.Recipients, viewRecipient(r))
+	}
+	return v
+}
+
+func viewRecipient(r seal.RecipientInfo) recipientView {
+	v := recipientView{Hidden: r.Hidden}
+	switch r.Type {
+	case seal.TypeHybrid:
+		v.Type = "hybrid"
+	case seal.TypeXWing:
+		v.Type = "x-wing"
+	case seal.TypeRSA:
+		v.Type = "rsa"
+	case seal.TypePassphrase:
+		v.Type = "passphrase"
+	case seal.TypeEpoch:
+		v.Type, v.Epoch = "epoch", r.Epoch
+	default:
+		v.Type = fmt.Sprintf("type %d", r.Type)
+	}
+	if !r.Hidden && (r.Type == seal.TypeHybrid || r.Type == seal.TypeRSA) {
+		v.RSA = fmt.Sprint(r.RSA)
+	}
+	if !r.Hidden && (r.Type == seal.TypeHybrid || r.Type == seal.TypeXWing) {
+		v.XWing = fmt.Sprint(r.XWing)
+	}
+	return v
 }

@@ -213,6 +213,9 @@ func (a *App) AddFile(ctx context.Context, p *project.Project, path string, kind
 // Share makes a verified person a member. With unverified set, a person whose
 // words were not compared will do.
 func (a *App) Share(ctx context.Context, p *project.Project, uid chain.UID, role chain.Role, unverified bool) error {
+	if m, ok := p.State().Members[uid]; ok {
+		return fmt.Errorf("%w: %s is a member already, as %s; revoke first to change the role", ErrTaken, m.Account.Name, m.Role)
+	}
 	acc, err := a.verified(uid, unverified)
 	if err != nil {
 		return err
@@ -225,6 +228,16 @@ func (a *App) Share(ctx context.Context, p *project.Project, uid chain.UID, role
 
 // Revoke removes a member, with a new epoch, and says what he could read.
 func (a *App) Revoke(ctx context.Context, p *project.Project, uid chain.UID) (project.Report, error) {
+	_, me, err := a.opened()
+	if err != nil {
+		return project.Report{}, err
+	}
+	if uid == me.Account.UID {
+		return project.Report{}, fmt.Errorf("%w: a member cannot remove himself: he would know the new key; ask another owner", ErrInput)
+	}
+	if _, ok := p.State().Members[uid]; !ok {
+		return project.Report{}, fmt.Errorf("%w: %s is not a member", ErrName, uid.Short())
+	}
 	rep, err := p.Remove(ctx, uid)
 	if err != nil {
 		return rep, err

@@ -60,7 +60,7 @@ func Main(ctx context.Context, env Env, words []string) int {
 
 func run(ctx context.Context, env Env, words []string, asJSON bool) (action.Result, error) {
 	if len(words) == 0 || words[0] == "help" || words[0] == "--help" || words[0] == "-h" {
-		return help(env.Actions, words[min(1, len(words)):])
+		return help(env.Actions, topic(words[min(1, len(words)):]))
 	}
 	if words[0] == "--version" {
 		words = []string{"version"}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"cipherdeck/ui/action"
@@ -76,4 +77,9 @@ func wrap(s string, width int) []string {
 		line += w
 	}
 	return append(out, line)
+}
+
+// topic is words without the flags that stand in any command.
+func topic(words []string) []string {
+	return slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "--json" || w == "--quiet" || w == "-q" })
 }

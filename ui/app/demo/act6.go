@@ -120,7 +120,7 @@ func (s *Stage) removeBob(ctx context.Context, t *teller, uid chain.UID, sink pr
 	if err != nil {
 		return err
 	}
-	t.figure("reach", r)
+	t.figure("reach", map[string]any{"epochs": r.Epochs, "newest": r.Newest, "index_open": r.IndexOpen})
 	ok := r.Newest == rep.NewEpoch && !r.IndexOpen && len(r.Epochs) == 1 && r.Epochs[0] == 1
 	return t.must(ok, "even with all of the server's bytes, bob's keys open epoch %v of %d and not the new index", r.Epochs, r.Newest)
 }
