@@ -228,12 +228,18 @@ func (s *Server) getBlob(c *call) error {
 	}
 	c.w.Header().Set("Content-Type", api.TypeBytes)
 	c.w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
-	if _, err := io.CopyN(c.w, r, n); err != nil {
-		// The length is announced already: only a broken connection tells the
-		// client that what it has is not the blob.
+	if sent, err := io.CopyN(c.w, r, n); err != nil {
 		if errors.Is(err, store.ErrCorrupt) {
 			s.log.Error("blob is damaged", "err", err)
+			if n == size {
+				// The client holds a whole blob against its name: it shall see
+				// that the bytes are wrong, not that the way to them broke.
+				_, err = c.w.Write(make([]byte, n-sent))
+				return err
+			}
 		}
+		// The length is announced already: only a broken connection tells the
+		// client that what it has is not the blob.
 		panic(http.ErrAbortHandler)
 	}
 	return nil
