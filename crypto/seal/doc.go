@@ -12,7 +12,10 @@
 // WrapKey and UnwrapKey use the hybrid stanza by itself, to hand a key to one
 // identity (project epochs, vault).
 //
+// A container may hide the length of its content (SealPadded), hold a whole
+// directory (SealFile, OpenFile, OpenArchive, ExtractMember), and get other
+// recipients later (AddRecipients and the functions beside it).
+//
 // A container does not say who made it: whoever has the public keys can make
-// one. Not built yet: directories (they are refused), padding of sizes, and
-// rewriting the header of an existing container.
+// one.
 package seal

@@ -15,6 +15,7 @@ var (
 	ErrMeta         = errors.New("facts about the file cannot be stored")
 	ErrExists       = errors.New("output exists already")
 	ErrSameFile     = errors.New("input and output are the same file")
+	ErrNotArchive   = errors.New("container holds one file, not a directory")
 	ErrChanged      = errors.New("file was changed by somebody else meanwhile")
 	ErrNotRegular   = errors.New("input is not a regular file")
 )

@@ -3,6 +3,7 @@ package seal
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -23,27 +24,25 @@ func (o FileOptions) flags() uint16 {
 	return 0
 }
 
-// SealFile makes the container out of the regular file in. Name, size, time
-// and mode are taken from in where m does not say; m.Size is always the file's.
+// SealFile makes the container out of the regular file or the directory in.
+// Name, time and mode are taken from in where m does not say; m.Size is always
+// the file's, and SizeUnknown for a directory. A directory becomes one archive
+// (package archive says what is kept and what is refused).
 //
 // out appears whole, readable by its owner alone, or not at all: it is written
 // under a temporary name beside it (".cipherdeck-….part"), flushed to disk and
-// renamed. Errors wrap ErrExists, ErrSameFile, ErrNotRegular and those of Seal.
+// renamed. Errors wrap ErrExists, ErrSameFile, ErrNotRegular, those of Seal and
+// those of archive.Pack.
 func SealFile(ctx context.Context, out, in string, m Meta, to []Recipient, o FileOptions) error {
+	if st, err := os.Stat(in); err == nil && st.IsDir() {
+		return sealDir(ctx, out, in, m, to, o, st)
+	}
 	src, st, err := openRegular(in)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	if m.Name == "" {
-		m.Name = storable(filepath.Base(in))
-	}
-	if m.ModTime == 0 {
-		m.ModTime = st.ModTime().UnixNano()
-	}
-	if m.Mode == 0 {
-		m.Mode = uint32(st.Mode().Perm())
-	}
+	m = m.from(in, st)
 	m.Size = st.Size()
 	err = writeWhole(out, st, o.Force, func(dst *os.File) error {
 		return sealFlags(ctx, dst, src, m, to, o.flags(), o.Sink)
@@ -54,17 +53,56 @@ func SealFile(ctx context.Context, out, in string, m Meta, to []Recipient, o Fil
 	return nil
 }
 
+// from takes from the file what m does not say.
+func (m Meta) from(in string, st os.FileInfo) Meta {
+	if m.Name == "" {
+		if whole, err := filepath.Abs(in); err == nil { // for "." and ".."
+			in = whole
+		}
+		m.Name = storable(filepath.Base(in))
+	}
+	if m.ModTime == 0 {
+		m.ModTime = st.ModTime().UnixNano()
+	}
+	if m.Mode == 0 {
+		m.Mode = uint32(st.Mode().Perm())
+	}
+	return m
+}
+
 // OpenFile opens the container in with ids and writes its content to out, as
 // SealFile writes: content that is not authentic to its last byte never
 // appears under that name. The time of the original is restored, its mode is
-// not. Errors wrap ErrExists, ErrSameFile, ErrNotRegular and those of Open and
-// Reader.
+// not.
+//
+// If the container holds a directory (Info.Archive), out becomes one, with mode
+// 0700 and what is in it as it was; out must not be there, even with Force.
+// Errors wrap ErrExists, ErrSameFile, ErrNotRegular, those of Open and Reader,
+// and those of archive.Extract.
 func OpenFile(ctx context.Context, out, in string, ids []Identity, o FileOptions) (Meta, error) {
+	m, err := openFile(ctx, out, in, ids, o)
+	if err != nil {
+		return Meta{}, fmt.Errorf("open %s: %w", in, err)
+	}
+	return m, nil
+}
+
+func openFile(ctx context.Context, out, in string, ids []Identity, o FileOptions) (Meta, error) {
 	src, st, err := openRegular(in)
 	if err != nil {
 		return Meta{}, err
 	}
 	defer src.Close()
+	i, err := Inspect(src)
+	if err != nil {
+		return Meta{}, err
+	}
+	if _, err := src.Seek(0, io.SeekStart); err != nil {
+		return Meta{}, err
+	}
+	if i.Archive() {
+		return openDir(ctx, out, src, ids, o)
+	}
 	var m Meta
 	err = writeWhole(out, st, o.Force, func(dst *os.File) error {
 		r, err := Open(src, ids...)
@@ -75,15 +113,17 @@ func OpenFile(ctx context.Context, out, in string, ids []Identity, o FileOptions
 		if _, err := r.Copy(ctx, dst, o.Sink); err != nil {
 			return err
 		}
-		if t := m.Modified(); !t.IsZero() { // a hint: file systems differ in the times they can hold
-			_ = os.Chtimes(dst.Name(), t, t)
-		}
+		m.restoreTime(dst.Name())
 		return nil
 	})
-	if err != nil {
-		return Meta{}, fmt.Errorf("open %s: %w", in, err)
+	return m, err
+}
+
+// restoreTime is a hint: file systems differ in the times they can hold.
+func (m Meta) restoreTime(name string) {
+	if t := m.Modified(); !t.IsZero() {
+		_ = os.Chtimes(name, t, t)
 	}
-	return m, nil
 }
 
 // openRegular opens a file that can be read to an end and read again. The kind
@@ -95,7 +135,7 @@ func openRegular(name string) (*os.File, os.FileInfo, error) {
 	}
 	switch {
 	case st.IsDir():
-		return nil, nil, fmt.Errorf("%s: %w: it is a directory; pack it first (tar) and pipe it in", name, ErrNotRegular)
+		return nil, nil, fmt.Errorf("%s: %w: it is a directory", name, ErrNotRegular)
 	case !st.Mode().IsRegular():
 		return nil, nil, fmt.Errorf("%s: %w: it is a %s; pipe it in instead", name, ErrNotRegular, kind(st.Mode()))
 	}

@@ -165,8 +165,14 @@ func TestInputsThatAreRefused(t *testing.T) {
 	for name, want := range map[string]error{
 		dir: ErrNotRegular, os.DevNull: ErrNotRegular, filepath.Join(dir, "no"): fs.ErrNotExist,
 	} {
+		if name == dir { // a directory can be sealed, not opened
+			want = ErrSameFile
+		}
 		if err := SealFile(t.Context(), filepath.Join(dir, "out"), name, Meta{}, toEpoch, FileOptions{}); !errors.Is(err, want) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if name == dir {
+			want = ErrNotRegular
 		}
 		if _, err := OpenFile(t.Context(), filepath.Join(dir, "out"), name, byEpoch, FileOptions{}); !errors.Is(err, want) {
 			t.Errorf("%s: %v", name, err)

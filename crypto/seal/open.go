@@ -183,3 +183,13 @@ func (h *header) unwrap(ids []Identity) (FileKey, error) {
 	}
 	return FileKey{}, worst
 }
+
+// phase announces the opening of m to the sink in o, which it returns.
+func phase(o FileOptions, m Meta) progress.Sink {
+	sink := o.Sink
+	if sink == nil {
+		sink = progress.Discard{}
+	}
+	sink.Phase("open", max(m.Size, 0), progress.Bytes)
+	return sink
+}

@@ -147,6 +147,7 @@ func (w watched) Read(p []byte) (int, error) {
 // payloadError says of a container what cobblestone says of a payload.
 func payloadError(err error) error {
 	switch {
+	case errors.Is(err, ErrTruncated), errors.Is(err, ErrAuth): // said already
 	case errors.Is(err, cobblestone.ErrTruncated):
 		return fmt.Errorf("%w: %w", ErrTruncated, err)
 	case errors.Is(err, cobblestone.ErrAuth):
