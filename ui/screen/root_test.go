@@ -297,9 +297,13 @@ func TestStory(t *testing.T) {
 	if !slices.Equal(done, []int{1, 2, 3, 4, 5, 6}) {
 		t.Fatalf("acts done: %v", done)
 	}
-	keys(r, "esc")
+	keys(r, "G")
 	if v := seen(r); !strings.Contains(v, "5 of 6 acts did what they should") || !strings.Contains(v, "✗ FAILED  5") {
 		t.Errorf("no summary:\n%s", v)
+	}
+	keys(r, "esc")
+	if v := seen(r); strings.Contains(v, "Act 6") || !strings.Contains(v, "the story is told") {
+		t.Errorf("one escape does not close the report:\n%s", v)
 	}
 	if len(r.story.reports) != 6 {
 		t.Errorf("%d reports", len(r.story.reports))

@@ -97,10 +97,11 @@ func (r *root) performed(m performed) cmd {
 	}
 	st.reports = append(st.reports, m.report)
 	r.s.data.detail = map[string]*detail{}
-	r.over = append(r.over, newText(r.s, st.head(m.report), st.report(m.report, m.err)))
+	lines := st.report(m.report, m.err)
 	if st.next == len(st.hook.Acts) {
-		r.over = append([]overlay{newText(r.s, "The whole story", st.summary())}, r.over...)
+		lines = append(append(lines, "", r.s.th.Bold(theme.Text, "The whole story")), st.summary()...)
 	}
+	r.over = append(r.over, newText(r.s, st.head(m.report), lines))
 	return all(r.s.survey(), r.s.lookAtBoard(), r.now().open())
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"path/filepath"
+	"strings"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/words"
@@ -234,7 +236,9 @@ func (u *unlock) view(w, h int) []string {
 	}
 	if u.err != nil {
 		add("")
+		here := plain.Text(filepath.Join(u.where(), app.VaultFile)) + ": "
 		for _, l := range faultLines(th, u.err) {
+			l = strings.Replace(l, here, "", 1) // it is said above
 			for _, x := range part.Wrap(l, w-4) {
 				add("  " + x)
 			}
