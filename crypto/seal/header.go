@@ -36,6 +36,7 @@ type header struct {
 	file    FileID
 	stanzas []Stanza
 	meta    []byte // nonce ‖ ciphertext, as stored
+	fill    int    // zero bytes
 }
 
 // readHeader reads and parses exactly the header from src. Nothing in it is
@@ -122,7 +123,7 @@ func (h *header) takeMeta(b []byte) error {
 	if n < metaNonce+tagSize {
 		return fmt.Errorf("%w: encrypted facts of %d bytes", ErrHeader, n)
 	}
-	h.meta = b[4 : 4+n]
+	h.meta, h.fill = b[4:4+n], len(b)-4-n
 	for _, c := range b[4+n:] {
 		if c != 0 {
 			return fmt.Errorf("%w: the fill is not zero", ErrHeader)

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"os"
 
+	"cipherdeck/crypto/cobblestone"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/keys"
 )
@@ -16,6 +18,28 @@ type Info struct {
 	HeaderLen  int64
 	File       FileID
 	Recipients []RecipientInfo
+
+	Stored int64 // of the container in bytes, 0 if not known (Inspect reads a stream)
+	Plain  int64 // of the plaintext in bytes with padding, SizeUnknown if not known
+	Fill   int   // bytes of the header that are free for more recipients
+}
+
+// measure tells lengths from that of the file, which nothing authenticates.
+// Errors wrap ErrTruncated for a length that no container has.
+func (i *Info) measure(st os.FileInfo) (err error) {
+	i.Stored = st.Size()
+	i.Plain, err = cobblestone.PlainSize(i.Stored - i.HeaderLen)
+	return payloadError(err)
+}
+
+// PostQuantum reports whether a quantum computer leaves all stanzas closed.
+func (i Info) PostQuantum() bool {
+	for _, r := range i.Recipients {
+		if !r.PostQuantum() {
+			return false
+		}
+	}
+	return true
 }
 
 // Padded reports whether the length of the content is hidden.
@@ -48,7 +72,7 @@ func Inspect(src io.Reader) (Info, error) {
 }
 
 func (h *header) info() Info {
-	i := Info{Version: version, Flags: h.flags, HeaderLen: int64(len(h.raw)), File: h.file}
+	i := Info{Version: version, Flags: h.flags, HeaderLen: int64(len(h.raw)), File: h.file, Plain: SizeUnknown, Fill: h.fill}
 	for _, s := range h.stanzas {
 		i.Recipients = append(i.Recipients, s.info())
 	}
