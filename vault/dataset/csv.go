@@ -104,6 +104,7 @@ func (s *csvSplitter) record(b []byte, eof bool, rec *Record) (int, error) {
 	rec.Fields, rec.Line, s.arena = rec.Fields[:0], s.at.line, s.arena[:0]
 	var newlines int64
 	for i := 0; ; {
+		i = s.plainCells(b, i, rec)
 		cell, next, lines, err := s.cell(b, i, eof, len(rec.Fields))
 		if err != nil || next < 0 {
 			return 0, err
@@ -138,6 +139,24 @@ func (s *csvSplitter) record(b []byte, eof bool, rec *Record) (int, error) {
 		}
 		return n, nil
 	}
+}
+
+// plainCells takes the cells from b[i] on that are neither quoted nor last nor
+// at a limit, which are nearly all. It returns where the next one begins.
+func (s *csvSplitter) plainCells(b []byte, i int, rec *Record) int {
+	fields := rec.Fields
+	for j := i; j < len(b) && len(fields) < MaxColumns-1; j++ {
+		if !s.special[b[j]] {
+			continue
+		}
+		if b[j] != s.comma || j-i > MaxCell {
+			break
+		}
+		fields = append(fields, b[i:j:j])
+		i = j + 1
+	}
+	rec.Fields = fields
+	return i
 }
 
 // lineEnd steps over the line end at b[i]; not ok asks for more.
