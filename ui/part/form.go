@@ -32,6 +32,7 @@ type Field struct {
 	At      int
 	On      bool
 	Need    bool
+	typed   string // letters that chose an option
 }
 
 // Value is what the field holds, "" for a secret.
@@ -178,18 +179,27 @@ func (f *Field) choose(k Key) {
 	}
 	switch k.Name {
 	case "left":
-		f.At = (f.At + n - 1) % n
+		f.At, f.typed = (f.At+n-1)%n, ""
 	case "right", "space":
-		f.At = (f.At + 1) % n
+		f.At, f.typed = (f.At+1)%n, ""
 	default:
-		for i := 1; i <= n && k.Text != ""; i++ {
-			j := (f.At + i) % n
-			if strings.HasPrefix(strings.ToLower(f.Options[j].Label), strings.ToLower(k.Text)) {
-				f.At = j
-				return
-			}
+		if k.Text != "" && !f.find(f.typed+k.Text, 0) {
+			f.find(k.Text, 1)
 		}
 	}
+}
+
+// find chooses the next option that begins with what was typed, from the one
+// skip places after the present.
+func (f *Field) find(typed string, skip int) bool {
+	for i := range f.Options {
+		j := (f.At + i + skip) % len(f.Options)
+		if strings.HasPrefix(strings.ToLower(f.Options[j].Label), strings.ToLower(typed)) {
+			f.At, f.typed = j, typed
+			return true
+		}
+	}
+	return false
 }
 
 // Lines draws the form in w cells; the second value is the line with the

@@ -49,10 +49,10 @@ func Right(s string, w int) string {
 func Ends(left, right string, w int) string {
 	right = Cut(right, w)
 	room := w - ansi.StringWidth(right)
-	if right != "" {
-		room--
+	if right == "" || room == 0 {
+		return Fit(left, room) + right
 	}
-	return Fit(left, max(room, 0)) + strings.Repeat(" ", min(1, max(w-room-ansi.StringWidth(right), 0))) + right
+	return Fit(left, room-1) + " " + right
 }
 
 // Wrap breaks s into lines of at most w cells, between words where it can.
