@@ -75,3 +75,12 @@ func clip(s string) string {
 	}
 	return s
 }
+
+// FileName makes of any name one that Meta can hold: what is not allowed in it
+// becomes "_".
+func FileName(name string) string {
+	if name = storable(name); name == "." || name == ".." {
+		return "_"
+	}
+	return name
+}
