@@ -27,7 +27,7 @@ func typed(f *Form, keys ...string) Answer {
 
 func TestFormChoosesByTyping(t *testing.T) {
 	opts := []Option{{"dataset", "d"}, {"model", "m"}, {"task", "t"}, {"my thing", "y"}}
-	for in, want := range map[string]string{"m": "m", "model": "m", "my": "y", "mm": "y", "tm": "m", "x": "d", "md": "d"} {
+	for in, want := range map[string]string{"m": "m", "model": "m", "my": "y", "mm": "y", "tm": "y", "x": "d", "md": "d"} {
 		f := &Form{Fields: []*Field{{Kind: Choice, Options: opts}}}
 		typed(f, strings.Split(in, "")...)
 		if got := f.Fields[0].Value(); got != want {
