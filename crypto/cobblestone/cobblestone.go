@@ -16,9 +16,9 @@ import (
 const (
 	KeySize    = 32
 	ChunkSize  = 16 << 10 // plaintext of every chunk but the last
-	HeaderSize = SaltSize + commitSize
-	SaltSize   = 24
+	HeaderSize = saltSize + commitSize
 
+	saltSize   = 24
 	commitSize = 32
 	nonceSize  = 12
 	tagSize    = 16
@@ -44,27 +44,20 @@ type message struct {
 
 // newMessage draws a salt and returns the keys with the header to write.
 func newMessage(key [KeySize]byte, context []byte) (*message, []byte, error) {
-	var salt [SaltSize]byte
-	rand.Read(salt[:])
-	return saltedMessage(key, salt, context)
-}
-
-// saltedMessage is newMessage with a given salt.
-func saltedMessage(key [KeySize]byte, salt [SaltSize]byte, context []byte) (*message, []byte, error) {
 	header := make([]byte, HeaderSize)
-	copy(header, salt[:])
-	m, commit, err := derive(key, salt[:], context)
-	copy(header[SaltSize:], commit)
+	rand.Read(header[:saltSize])
+	m, commit, err := derive(key, header[:saltSize], context)
+	copy(header[saltSize:], commit)
 	return m, header, err
 }
 
 // openMessage checks the commitment in header. Errors wrap ErrAuth.
 func openMessage(key [KeySize]byte, header, context []byte) (*message, error) {
-	m, commit, err := derive(key, header[:SaltSize], context)
+	m, commit, err := derive(key, header[:saltSize], context)
 	if err != nil {
 		return nil, err
 	}
-	if subtle.ConstantTimeCompare(commit, header[SaltSize:]) != 1 {
+	if subtle.ConstantTimeCompare(commit, header[saltSize:]) != 1 {
 		return nil, fmt.Errorf("%w: it was made under another key or context, or its first %d bytes were changed", ErrAuth, HeaderSize)
 	}
 	return m, nil

@@ -13,26 +13,11 @@ func Seal(key [KeySize]byte, context, plaintext []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sealWhole(m, header, plaintext)
-}
-
-// SealSalted is Seal with a salt that the caller gives, for ciphertext that
-// comes out the same again. Two different plaintexts under the same key,
-// context and salt give both away: derive the salt from the plaintext.
-func SealSalted(key [KeySize]byte, salt [SaltSize]byte, context, plaintext []byte) ([]byte, error) {
-	m, header, err := saltedMessage(key, salt, context)
-	if err != nil {
-		return nil, err
-	}
-	return sealWhole(m, header, plaintext)
-}
-
-func sealWhole(m *message, header, plaintext []byte) ([]byte, error) {
 	out := make([]byte, SealedSize(int64(len(plaintext))))
 	copy(out, header)
 	body := out[HeaderSize:]
 	chunks := len(plaintext)/ChunkSize + 1
-	err := share(chunks, func(from, to int) error {
+	err = share(chunks, func(from, to int) error {
 		end, last := min(to*ChunkSize, len(plaintext)), to == chunks
 		m.seal(body[from*sealedSize:from*sealedSize], plaintext[from*ChunkSize:end], int64(from), last)
 		return nil

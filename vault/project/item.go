@@ -3,6 +3,7 @@ package project
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -63,9 +64,8 @@ type index struct {
 }
 
 // Add encrypts everything r gives and adds it as an item. Meta gives Kind and
-// Name, and may give Columns, Rows and Note. When r can be
-// rewound (io.Seeker), pieces that the server has are not sent again, so a
-// failed upload can simply be repeated.
+// Name, and may give Columns, Rows and Note. Pieces that the server has are
+// not sent again, so a failed upload can simply be repeated.
 func (p *Project) Add(ctx context.Context, meta Item, r io.Reader, sink progress.Sink) (Item, error) {
 	if err := checkMeta(meta); err != nil {
 		return Item{}, err
@@ -73,22 +73,20 @@ func (p *Project) Add(ctx context.Context, meta Item, r io.Reader, sink progress
 	if _, err := p.Item(meta.Name); err == nil {
 		return Item{}, fmt.Errorf("%w: %q", ErrExists, meta.Name)
 	}
-	up, err := p.newUpload(meta.Name, r)
-	if err != nil {
-		return Item{}, err
-	}
 	it := meta
-	it.ID = up.item
+	rand.Read(it.ID[:])
 	it.Added, it.By = p.now().UnixMilli(), p.me.Account.UID.String()
-	if err := p.putPieces(ctx, &it, up, r, sink); err != nil {
+	var key [32]byte
+	rand.Read(key[:])
+	if err := p.putPieces(ctx, &it, key, r, sink); err != nil {
 		return Item{}, err
 	}
-	err = p.Edit(ctx, func(x *index) (err error) {
+	err := p.Edit(ctx, func(x *index) (err error) {
 		if slices.ContainsFunc(x.Items, func(o Item) bool { return o.Name == it.Name }) {
 			return fmt.Errorf("%w: %q", ErrExists, it.Name)
 		}
 		it.Epoch = p.state.Epoch().Number
-		it.Key, err = sealSmall(p.keys[it.Epoch], "item", label("item", p.state.Nonce, it.Epoch, it.ID[:]), up.key[:])
+		it.Key, err = sealSmall(p.keys[it.Epoch], "item", label("item", p.state.Nonce, it.Epoch, it.ID[:]), key[:])
 		x.Items = append(x.Items, it)
 		return err
 	})
@@ -147,7 +145,7 @@ func (it Item) pieceContext(n int) []byte {
 // putPieces cuts r into pieces, encrypts them and stores those that the server
 // lacks. The total is padded (Padmé) so that the server learns only its
 // magnitude.
-func (p *Project) putPieces(ctx context.Context, it *Item, up *upload, r io.Reader, sink progress.Sink) error {
+func (p *Project) putPieces(ctx context.Context, it *Item, key [32]byte, r io.Reader, sink progress.Sink) error {
 	sink.Phase("seal "+it.Name, 0, progress.Bytes)
 	src := &padded{r: r}
 	buf := make([]byte, PieceSize)
@@ -157,7 +155,7 @@ func (p *Project) putPieces(ctx context.Context, it *Item, up *upload, r io.Read
 			return fmt.Errorf("read %s: %w", it.Name, err)
 		}
 		if n > 0 {
-			if err := p.putPiece(ctx, it, up, buf[:n]); err != nil {
+			if err := p.putPiece(ctx, it, key, buf[:n]); err != nil {
 				return err
 			}
 			sink.Add(src.n - it.Size)
@@ -195,14 +193,13 @@ func (p *padded) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-func (p *Project) putPiece(ctx context.Context, it *Item, up *upload, plain []byte) error {
-	n := len(it.Pieces)
-	blob, err := up.seal(it.pieceContext(n), n, plain)
+func (p *Project) putPiece(ctx context.Context, it *Item, key [32]byte, plain []byte) error {
+	blob, err := cobblestone.Seal(key, it.pieceContext(len(it.Pieces)), plain)
 	if err != nil {
 		return err
 	}
 	it.Pieces = append(it.Pieces, id.Of(blob))
-	return up.put(ctx, p.srv, blob, p.putBytes)
+	return p.putBytes(ctx, blob)
 }
 
 // Edit changes the index: change is run on a copy, and again on the newer
