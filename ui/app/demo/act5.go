@@ -153,7 +153,7 @@ func (s *Stage) cheatingNode(ctx context.Context, t *teller, sink progress.Sink)
 	if err := t.must(shift >= 10*bound, "the cheat moves every logit by at least %.2g, %.0f times the error bound", shift, shift/bound); err != nil {
 		return err
 	}
-	p, uid, err := s.startNode(ctx, "demo-node", "cheating-node", "cheating-node")
+	p, uid, err := s.startNode(ctx, s.cheater, "cheating-node", "cheating-node")
 	if err != nil {
 		return err
 	}

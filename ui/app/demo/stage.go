@@ -42,6 +42,7 @@ type Stage struct {
 	Bob   *app.App // her colleague
 
 	opt     Options
+	cheater string // command of the cheating node; a test puts an honest one here
 	pass    string // of both vaults; random, and gone with the scratch home
 	config  server.Config
 	signer  ed25519.PrivateKey
@@ -74,7 +75,7 @@ func Open(o Options) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stage{opt: o, Home: home}
+	s := &Stage{opt: o, Home: home, cheater: "demo-node"}
 	pass, err := words.Passphrase(cryptorand.Reader, 8)
 	if err != nil {
 		return nil, err
