@@ -34,7 +34,7 @@ func projectActions() []*Action {
 			Args: []Arg{{Name: "id", Help: "id of the project; without it, all that are new"}, serverFlag()},
 			Can:  needsServer, Run: runProjectJoin},
 		{ID: "project.add", Title: "Seal a file into a project", Keys: []string{"e"}, Screen: "projects", Vault: true,
-			Help: "The file is encrypted here in pieces of 1 MiB and only ciphertext is sent. Pieces that the server has are not sent again: repeat the command after a failure. A dataset must be a CSV of numbers with a header.",
+			Help: "The file is encrypted here in pieces of 1 MiB and only ciphertext is sent. After a failure nothing was added: repeat the command, which sends all of it again. A dataset must be a CSV of numbers with a header.",
 			Args: []Arg{projectArg(), {Name: "file", Help: "file to add", Need: true}, {Name: "kind", Flag: "kind", Default: "dataset", Help: "dataset, model, task, artifact or run"}},
 			Can:  needsProject, Run: runProjectAdd},
 		{ID: "project.get", Title: "Decrypt an item of a project into a file", Vault: true,

@@ -204,9 +204,9 @@ func wayFaults() []faultRule {
 		{api.ErrLease, "lease", ExitConflict, "another node has the job now"},
 		{api.ErrBusy, "busy", ExitUnreachable, cureTryAgain},
 		{api.ErrUnknown, "outcome-unknown", ExitUnreachable, "look whether it was done, then try again"},
-		{api.ErrUnreachable, "unreachable", ExitUnreachable, "check that the server runs and the address is right; what was uploaded is kept"},
+		{api.ErrUnreachable, "unreachable", ExitUnreachable, "check that the server runs and the address is right, then try again; nothing was added"},
 		{api.ErrServer, "server-failed", ExitUnreachable, "try again; its operator finds the reason in its log"},
-		{context.DeadlineExceeded, "timeout", ExitUnreachable, "try again; finished parts are not sent twice"},
+		{context.DeadlineExceeded, "timeout", ExitUnreachable, "try again; nothing was added"},
 	}
 }
 

@@ -64,8 +64,10 @@ type index struct {
 }
 
 // Add encrypts everything r gives and adds it as an item. Meta gives Kind and
-// Name, and may give Columns, Rows and Note. Pieces that the server has are
-// not sent again, so a failed upload can simply be repeated.
+// Name, and may give Columns, Rows and Note. The item exists only once the
+// index names it, so a failed upload leaves nothing but pieces that nobody can
+// open; it is repeated whole, under a new item key. Keys that follow from the
+// content would let it resume, and would tell the server which items are equal.
 func (p *Project) Add(ctx context.Context, meta Item, r io.Reader, sink progress.Sink) (Item, error) {
 	if err := checkMeta(meta); err != nil {
 		return Item{}, err
