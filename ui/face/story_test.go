@@ -130,7 +130,7 @@ func TestStoryOfTheDemo(t *testing.T) {
 	exe := build(t)
 	scratch := t.TempDir()
 	m := open(t, 120, 40, exe+" demo --scratch "+scratch)
-	m.await("Compute on data nobody else can read", "next: Act 1 Vault", "press ctrl+n")
+	m.await("Compute on data nobody else can read", "next: Act 1 Vault", "press ctrl+n or space")
 
 	m.press("C-n")
 	m.await("Act 1  Vault  ✓ done", "a wrong passphrase does not open it", "next: Act 2")
@@ -155,7 +155,9 @@ func TestStoryOfTheDemo(t *testing.T) {
 	m.press("C-n")
 	m.await("Act 6  Share and revoke  ✓ done", "bob's keys open epoch [1] of 2")
 	m.press("Escape")
-	m.await("tab next pane") // else the terminal reads the two keys as alt+q
+	m.await("The whole story", "6 of 6 acts did what they should")
+	m.press("Escape")
+	m.await("tab next pane")
 	m.press("q")
 	s := m.await("Act 6  Share and revoke", "Removed: ", "Pane is dead")
 	if !regexp.MustCompile(`(?s)✓ Act 1.*✓ Act 2.*✓ Act 3.*✓ Act 4.*✓ Act 5.*✓ Act 6`).MatchString(s) {
