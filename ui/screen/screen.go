@@ -56,7 +56,12 @@ type DemoHook struct {
 }
 
 // Run shows the workstation until the person leaves it. The terminal is put
-// back as it was, also after a panic.
+// back as it was, also after a panic. The error is context.Canceled when a
+// signal or ctx ended it.
+//
+// Not built yet: the background colour is not asked of the terminal (dark is
+// assumed unless COLORFGBG or CIPHERDECK_THEME says light), keys cannot be
+// rebound, and the library's own renderer is used, which ticks while idle.
 func Run(ctx context.Context, o Options) error {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -70,7 +75,8 @@ func Run(ctx context.Context, o Options) error {
 	if o.Out == nil {
 		o.Out = os.Stdout
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	outer := ctx
+	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
 	r := newRoot(ctx, o)
 	p := tea.NewProgram(r, tea.WithContext(ctx), tea.WithAltScreen(), tea.WithInput(o.In), tea.WithOutput(o.Out))
@@ -79,8 +85,8 @@ func Run(ctx context.Context, o Options) error {
 	if o.Demo != nil && o.Demo.Summary != nil {
 		o.Demo.Summary(r.story.reports)
 	}
-	if errors.Is(err, tea.ErrInterrupted) {
-		return context.Canceled
+	if errors.Is(err, tea.ErrInterrupted) || outer.Err() != nil {
+		return context.Canceled // a signal, not a fault
 	}
 	return err
 }
