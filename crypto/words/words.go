@@ -106,6 +106,9 @@ func Passphrase(random io.Reader, n int) (string, error) {
 	return s, nil
 }
 
+// List is the EFF's large list, sorted: what Passphrase draws from.
+func List() []string { return strings.Fields(effLarge) }
+
 // draw picks n words by rejection: taking a number modulo 7776 instead would
 // favour the first words of the list.
 func draw(r io.Reader, n int) (string, error) {
