@@ -161,3 +161,27 @@ func generalise(r Rule) change {
 	}
 	return bin(r.Width)
 }
+
+// Generaliser is what a generalise, keep or drop rule makes of one cell, for
+// those who have to foresee it. Errors wrap ErrRules.
+func Generaliser(r Rule) (func(cell string) (string, error), error) {
+	if field, err := r.check(); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrRules, field, err)
+	}
+	switch r.Action {
+	case Keep:
+		return func(cell string) (string, error) { return cell, nil }, nil
+	case Drop:
+		return func(string) (string, error) { return "", nil }, nil
+	case Generalise:
+		c := generalise(r)
+		return func(cell string) (string, error) {
+			out, ok, err := c(nil, bytes.TrimSpace([]byte(cell)))
+			if !ok {
+				out = nil
+			}
+			return string(out), err
+		}, nil
+	}
+	return nil, fmt.Errorf("%w: %s does not generalise", ErrRules, r.Action)
+}
