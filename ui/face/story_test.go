@@ -159,7 +159,8 @@ func TestStoryOfTheDemo(t *testing.T) {
 	m.press("Escape")
 	m.await("tab next pane")
 	m.press("q")
-	s := m.await("Act 6  Share and revoke", "Removed: ", "Pane is dead")
+	m.await("Act 6  Share and revoke", "Removed: ", "Pane is dead")
+	s := m.tmux("capture-pane", "-p", "-S", "-", "-t", "w") // what scrolled away as well
 	if !regexp.MustCompile(`(?s)✓ Act 1.*✓ Act 2.*✓ Act 3.*✓ Act 4.*✓ Act 5.*✓ Act 6`).MatchString(s) {
 		t.Errorf("not all acts are good:\n%s", s)
 	}
