@@ -61,6 +61,7 @@ type App struct {
 	vault   *vault.Vault
 	me      *account.Me
 	clients map[clientKey]*api.Client
+	retired []*api.Client // not used for anything new; closed at the end
 }
 
 // Facts is what a face needs to know to say what can be done now.
@@ -131,7 +132,11 @@ func (a *App) Close() {
 	for _, c := range a.clients {
 		c.Close()
 	}
+	for _, c := range a.retired {
+		c.Close()
+	}
 	clear(a.clients)
+	a.retired = nil
 	if a.vault != nil {
 		a.vault.Close()
 	}

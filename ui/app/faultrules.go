@@ -62,7 +62,7 @@ const (
 func faultRules() []faultRule {
 	out := []faultRule{
 		{ErrUsage, "usage", ExitUsage, "see: cipherdeck help COMMAND"},
-		{context.Canceled, "interrupted", ExitInterrupted, "run it again; finished parts are not done twice"},
+		{context.Canceled, "interrupted", ExitInterrupted, "run it again"},
 	}
 	for _, more := range [][]faultRule{keyFaults(), trustFaults(), rightFaults(), resultFaults(), inputFaults(), storedFaults(), wayFaults(), systemFaults()} {
 		out = append(out, more...)

@@ -137,7 +137,7 @@ func (a *App) noteVersion(name string, v *attest.Verdict) error {
 	if err := a.view(func(s vault.State) { known = s.Servers[name].Version }); err != nil || known >= v.Version {
 		return err
 	}
-	return a.update(func(s *vault.State) error {
+	err := a.update(func(s *vault.State) error {
 		e, ok := s.Servers[name]
 		if ok && e.Version < v.Version {
 			e.Version = v.Version
@@ -145,6 +145,21 @@ func (a *App) noteVersion(name string, v *attest.Verdict) error {
 		}
 		return nil
 	})
+	if err == nil {
+		a.retire(clientKey{name, true})
+	}
+	return err
+}
+
+// retire takes a pool out of use whose policy is not the newest any more: its
+// next connections would accept an older manifest. What runs on it ends there.
+func (a *App) retire(k clientKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c, ok := a.clients[k]; ok {
+		a.retired = append(a.retired, c)
+		delete(a.clients, k)
+	}
 }
 
 // clientKey names a pool of connections.
