@@ -8,49 +8,23 @@ import (
 	"cipherdeck/ui/part"
 )
 
-// reserved are keys that move in every list and so cannot start an action.
+// reserved are keys that move in every list and so cannot start an action; a
+// test holds the registry to it.
 func reserved(k string) bool {
 	return slices.Contains([]string{"j", "k", "h", "l", "g", "G", "q", "R", "1", "2", "3", "?", ":", "tab", "esc"}, k)
 }
 
-// fallback is the key and screen of an action whose record names none that
-// can be used here.
-func fallback(id string) (screen, key string) {
-	switch id {
-	case "project.join":
-		return "projects", "i"
-	case "grant":
-		return "projects", "N"
-	case "server.add":
-		return "servers", "n"
-	case "attest":
-		return "servers", "a"
-	case "run":
-		return "jobs", "r"
-	case "plan":
-		return "jobs", "p"
-	}
-	return "", ""
-}
-
 // bound is the key of an action on a screen, "" if it has none there.
 func bound(a *action.Action, on string) string {
-	if a.Screen == on {
-		for _, k := range a.Keys {
-			if !reserved(k) {
-				return k
-			}
-		}
-	}
-	if s, k := fallback(a.ID); s == on && (a.Screen == on || a.Screen == "") {
-		return k
+	if a.Screen == on && len(a.Keys) > 0 {
+		return a.Keys[0]
 	}
 	return ""
 }
 
 // isKey reports whether name is one of a's keys on a screen.
 func isKey(a *action.Action, on, name string) bool {
-	return name != "" && !reserved(name) && (a.Screen == on && slices.Contains(a.Keys, name) || bound(a, on) == name)
+	return a.Screen == on && slices.Contains(a.Keys, name)
 }
 
 // onKey finds the action of a key on a screen, or nil.
