@@ -152,10 +152,7 @@ func ImportFile(ctx context.Context, out, in string, ids []Identity, to []seal.R
 			return err
 		}
 		m := seal.Meta{Name: seal.FileName(strings.TrimSuffix(filepath.Base(in), ".age")), Size: seal.SizeUnknown}
-		if o.Pad {
-			return seal.SealPadded(ctx, w, r, m, to, o.Sink)
-		}
-		return seal.Seal(ctx, w, r, m, to, o.Sink)
+		return seal.SealStream(ctx, w, r, m, to, o)
 	})
 	if err != nil {
 		return fmt.Errorf("import %s: %w", in, err)

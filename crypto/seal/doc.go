@@ -12,7 +12,7 @@
 // WrapKey and UnwrapKey use the hybrid stanza by itself, to hand a key to one
 // identity (project epochs, vault).
 //
-// A container may hide the length of its content (SealPadded), hold a whole
+// A container may hide the length of its content (FileOptions.Pad), hold a whole
 // directory (SealFile, OpenFile, OpenArchive, ExtractMember), and get other
 // recipients later (AddRecipients and the functions beside it).
 //

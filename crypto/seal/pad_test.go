@@ -40,7 +40,7 @@ func TestPaddedRoundTrip(t *testing.T) {
 	for name, plain := range padCases() {
 		for _, size := range []int64{int64(len(plain)), SizeUnknown} {
 			var b bytes.Buffer
-			if err := SealPadded(t.Context(), &b, bytes.NewReader(plain), Meta{Size: size}, toEpoch, nil); err != nil {
+			if err := SealStream(t.Context(), &b, bytes.NewReader(plain), Meta{Size: size}, toEpoch, FileOptions{Pad: true}); err != nil {
 				t.Fatal(name, err)
 			}
 			sealed := b.Bytes()
@@ -82,7 +82,7 @@ func TestPaddedLengthsAreFew(t *testing.T) {
 	lengths := map[int]bool{}
 	for n := 100_000; n < 101_000; n += 7 {
 		var b bytes.Buffer
-		if err := SealPadded(t.Context(), &b, bytes.NewReader(make([]byte, n)), Meta{Size: int64(n)}, toEpoch, nil); err != nil {
+		if err := SealStream(t.Context(), &b, bytes.NewReader(make([]byte, n)), Meta{Size: int64(n)}, toEpoch, FileOptions{Pad: true}); err != nil {
 			t.Fatal(err)
 		}
 		lengths[b.Len()] = true

@@ -22,10 +22,9 @@ func Seal(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []Recipi
 	return sealFlags(ctx, dst, src, m, to, 0, sink)
 }
 
-// SealPadded is Seal for content whose length shall not show: what is stored
-// is up to 12 % longer, of one of few lengths (PaddedSize).
-func SealPadded(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []Recipient, sink progress.Sink) error {
-	return sealFlags(ctx, dst, src, m, to, flagPadded, sink)
+// SealStream is Seal with the options of SealFile; Force has no meaning here.
+func SealStream(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []Recipient, o FileOptions) error {
+	return sealFlags(ctx, dst, src, m, to, o.flags(), o.Sink)
 }
 
 func sealFlags(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []Recipient, flags uint16, sink progress.Sink) error {
