@@ -135,7 +135,7 @@ func inputFaults() []faultRule {
 		{fs.ErrExist, "exists", ExitConflict, cureOtherName},
 		{ErrTaken, "exists", ExitConflict, cureOtherName},
 		{seal.ErrSameFile, "same-file", ExitInput, "give the output another name"},
-		{seal.ErrNotRegular, "not-a-file", ExitInput, "give one file; pack a folder first, with tar for example"},
+		{seal.ErrNotRegular, "not-a-file", ExitInput, "give a file, or for seal a folder and an output with a name"},
 		{seal.ErrRecipients, "recipients", ExitInput, "name each recipient once, at most as many as the cause says"},
 		{seal.ErrMeta, "file-name", ExitInput, "rename the file, or seal from standard input"},
 		{fhe.ErrUnsupported, "unsupported", ExitInput, "linear models with Sub, Div, Gemm, MatMul, Add and a final Sigmoid can be computed today"},
@@ -215,7 +215,7 @@ func systemFaults() []faultRule {
 	return []faultRule{
 		{fs.ErrNotExist, "no-file", ExitInput, "check the name"},
 		{fs.ErrPermission, "no-permission", ExitInput, "check the owner and the rights of the file or folder"},
-		{syscall.EISDIR, "not-a-file", ExitInput, "give one file; pack a folder first, with tar for example"},
+		{syscall.EISDIR, "not-a-file", ExitInput, "give a file, or for seal a folder and an output with a name"},
 		{syscall.ENOTDIR, "not-a-folder", ExitInput, "check the path: a part of it is a file"},
 		{syscall.ENOSPC, "no-space", ExitFailed, "free some space; nothing half-written was left under its name"},
 		{syscall.EADDRINUSE, "address-in-use", ExitConflict, "end the program that listens there, or use another --listen"},

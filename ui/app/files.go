@@ -16,7 +16,8 @@ import (
 type Sealed struct {
 	Out  string `json:"out"`
 	Name string `json:"name,omitempty"`
-	Size int64  `json:"size"`
+	Size int64  `json:"size"` // of the content; 0 for a folder
+	Dir  bool   `json:"folder,omitempty"`
 	To   int    `json:"recipients,omitempty"`
 }
 
@@ -45,9 +46,17 @@ func (a *App) Seal(ctx context.Context, spec SealSpec, in io.Reader, out io.Writ
 	}
 	st, err := os.Stat(spec.In)
 	if err == nil {
-		done.Name, done.Size = st.Name(), st.Size()
+		done.Name = st.Name()
+		done.measure(st)
 	}
 	return done, err
+}
+
+// measure notes the size of a file, or that it is a folder.
+func (s *Sealed) measure(st os.FileInfo) {
+	if s.Dir = st.IsDir(); !s.Dir {
+		s.Size = st.Size()
+	}
 }
 
 func (a *App) sealStream(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, to []seal.Recipient, sink progress.Sink) error {
@@ -106,7 +115,15 @@ func (a *App) Unseal(ctx context.Context, spec SealSpec, in io.Reader, out io.Wr
 	}
 	if spec.In != "-" && spec.Out != "-" {
 		m, err := seal.OpenFile(ctx, spec.Out, spec.In, []seal.Identity{who}, seal.FileOptions{Force: spec.Force, Sink: sink})
-		return Sealed{Out: spec.Out, Name: m.Name, Size: m.Size}, err
+		if err != nil {
+			return Sealed{}, err
+		}
+		done := Sealed{Out: spec.Out, Name: m.Name}
+		st, err := os.Stat(spec.Out)
+		if err == nil {
+			done.measure(st)
+		}
+		return done, err
 	}
 	return a.openStream(ctx, spec, in, out, who, sink)
 }

@@ -316,19 +316,7 @@ type stored struct{ project.Server }
 
 // Get fetches blob i of at most max bytes and checks its name.
 func (s stored) Get(ctx context.Context, i id.ID, max int64) ([]byte, error) {
-	r, err := s.GetBlob(ctx, i, 0, -1)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	b, err := io.ReadAll(io.LimitReader(r, max+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(b)) > max || id.Of(b) != i {
-		return nil, fmt.Errorf("%w: blob %s does not match its name", project.ErrDamaged, i.Short())
-	}
-	return b, nil
+	return project.ReadBlob(ctx, s.Server, i, max)
 }
 
 // Put stores b under its name.

@@ -154,7 +154,7 @@ func epochKey(ctx context.Context, srv Server, me *account.Me, st *chain.State, 
 	if m.Epoch == e.Number && len(m.Wrap) > 0 {
 		body = m.Wrap
 	} else {
-		raw, err := getBytes(ctx, srv, e.Wraps, maxWraps)
+		raw, err := ReadBlob(ctx, srv, e.Wraps, maxWraps)
 		if err != nil {
 			return [32]byte{}, false, fmt.Errorf("wrapped keys of epoch %d: %w", e.Number, err)
 		}

@@ -59,15 +59,16 @@ func walkBack(ctx context.Context, srv Server, head []byte, pid id.ID) ([][]byte
 		if len(links) > maxLinks {
 			return nil, fmt.Errorf("%w: chain is longer than %d links", ErrDamaged, maxLinks)
 		}
-		if raw, err = getBytes(ctx, srv, prev, chain.MaxLink); err != nil {
+		if raw, err = ReadBlob(ctx, srv, prev, chain.MaxLink); err != nil {
 			return nil, fmt.Errorf("link %d: %w", seq-1, err)
 		}
 		links = append(links, raw)
 	}
 }
 
-// getBytes fetches a blob of at most max bytes and checks it against its name.
-func getBytes(ctx context.Context, srv Server, i id.ID, max int64) ([]byte, error) {
+// ReadBlob fetches blob i of at most max bytes and checks it against its name.
+// Errors wrap ErrDamaged.
+func ReadBlob(ctx context.Context, srv Server, i id.ID, max int64) ([]byte, error) {
 	r, err := srv.GetBlob(ctx, i, 0, -1)
 	if err != nil {
 		return nil, err

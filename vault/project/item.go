@@ -106,7 +106,7 @@ func (p *Project) Read(ctx context.Context, it Item, w io.Writer, sink progress.
 	sink.Phase("open "+it.Name, it.Size, progress.Bytes)
 	left := it.Size
 	for n, piece := range it.Pieces {
-		blob, err := getBytes(ctx, p.srv, piece, maxPieceBlob)
+		blob, err := ReadBlob(ctx, p.srv, piece, maxPieceBlob)
 		if err != nil {
 			return err
 		}
@@ -247,7 +247,7 @@ func (p *Project) loadIndex(ctx context.Context) error {
 		p.index = index{V: 1}
 		return nil
 	}
-	blob, err := getBytes(ctx, p.srv, p.state.Index, maxIndexBlob)
+	blob, err := ReadBlob(ctx, p.srv, p.state.Index, maxIndexBlob)
 	if err != nil {
 		return fmt.Errorf("index: %w", err)
 	}

@@ -118,7 +118,7 @@ func ReachOf(ctx context.Context, srv Server, me *account.Me, pid id.ID) (Reach,
 		r.Epochs = append(r.Epochs, e)
 	}
 	slices.Sort(r.Epochs)
-	blob, err := getBytes(ctx, srv, st.Index, maxIndexBlob)
+	blob, err := ReadBlob(ctx, srv, st.Index, maxIndexBlob)
 	if err != nil {
 		return r, err
 	}
@@ -143,7 +143,7 @@ func (p *Project) WrapsFor(ctx context.Context, number uint32) ([]chain.UID, err
 	if i < 0 {
 		return nil, fmt.Errorf("%w: epoch %d", ErrNotFound, number)
 	}
-	raw, err := getBytes(ctx, p.srv, p.state.Epochs[i].Wraps, maxWraps)
+	raw, err := ReadBlob(ctx, p.srv, p.state.Epochs[i].Wraps, maxWraps)
 	if err != nil {
 		return nil, err
 	}
