@@ -91,7 +91,7 @@ func Begin(raw []byte) (*State, error) {
 		return nil, fmt.Errorf("%w: a project starts at epoch 1", ErrLink)
 	}
 	s := &State{Project: name, Nonce: b.Nonce, Head: name, Epochs: []Epoch{b.Epoch}, Grants: map[id.ID]Grant{}, Last: *l,
-		Former: map[UID]Member{},
+		Former:  map[UID]Member{},
 		Members: map[UID]Member{owner.UID: {Account: owner, Role: Owner}}}
 	return s, s.checkRoot(l)
 }
