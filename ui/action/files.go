@@ -19,9 +19,9 @@ func fileActions() []*Action {
 	pass := Arg{Name: "passphrase", Flag: "passphrase", Switch: true, Help: "use a passphrase instead of the vault's identity"}
 	force := Arg{Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}
 	return []*Action{
-		{ID: "seal", Title: "Encrypt a file for yourself and others",
+		{ID: "seal", Title: "Encrypt a file or a folder for yourself and others",
 			Help: "Writes a container (docs/formats/container.md) that you and every --to person can open. With --passphrase no vault is needed. The output appears under its name only when it is complete.",
-			Args: []Arg{out, {Name: "in", Help: "file to read, - for standard input", Need: true},
+			Args: []Arg{out, {Name: "in", Help: "file or folder to read, - for standard input", Need: true},
 				{Name: "to", Flag: "to", Many: true, Help: "user id of a person who may open it too"}, pass, force,
 				{Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"}},
 			Run: func(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {

@@ -9,6 +9,7 @@ import (
 	"cipherdeck/attest"
 	"cipherdeck/attest/channel"
 	"cipherdeck/attest/manifest"
+	"cipherdeck/crypto/archive"
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/cobblestone"
 	"cipherdeck/crypto/doc"
@@ -136,6 +137,14 @@ func inputFaults() []faultRule {
 		{ErrTaken, "exists", ExitConflict, cureOtherName},
 		{seal.ErrSameFile, "same-file", ExitInput, "give the output another name"},
 		{seal.ErrNotRegular, "not-a-file", ExitInput, "give a file, or for seal a folder and an output with a name"},
+		{seal.ErrNotArchive, "not-a-folder", ExitInput, "it holds one file: open all of it"},
+		{seal.ErrChanged, "conflict", ExitConflict, cureTryAgain},
+		{archive.ErrFormat, "damaged", ExitDamaged, cureSealAgain},
+		{archive.ErrPath, "archive-path", ExitDamaged, "do not open it: a name in it would be written elsewhere"},
+		{archive.ErrLink, "archive-path", ExitDamaged, "do not open it: a name in it would be written elsewhere"},
+		{archive.ErrSpecial, "not-a-file", ExitInput, "a folder may hold files, folders and symbolic links"},
+		{archive.ErrChanged, "conflict", ExitConflict, cureTryAgain},
+		{archive.ErrExists, "exists", ExitConflict, cureOtherName},
 		{seal.ErrRecipients, "recipients", ExitInput, "name each recipient once, at most as many as the cause says"},
 		{seal.ErrMeta, "file-name", ExitInput, "rename the file, or seal from standard input"},
 		{fhe.ErrUnsupported, "unsupported", ExitInput, "linear models with Sub, Div, Gemm, MatMul, Add and a final Sigmoid can be computed today"},
