@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 
 	"cipherdeck/crypto/archive"
-	"cipherdeck/crypto/cobblestone"
 )
 
 // sealDir is SealFile for a directory.
@@ -24,7 +23,7 @@ func sealDir(ctx context.Context, out, in string, m Meta, to []Recipient, o File
 	m.Size = SizeUnknown
 	flags := o.flags() | flagArchive
 	err := writeWhole(out, st, o.Force, func(dst *os.File) error {
-		return sealWith(dst, m, to, flags, func(w *cobblestone.Writer) error {
+		return sealWith(dst, m, to, flags, func(w payload) error {
 			n := &countTo{w: w}
 			if err := archive.Pack(ctx, n, in, o.Sink); err != nil || !o.Pad {
 				return err
@@ -58,7 +57,7 @@ func outside(out string, in os.FileInfo) error {
 
 // countTo counts what goes to w, and lets w read for itself.
 type countTo struct {
-	w *cobblestone.Writer
+	w payload
 	n int64
 }
 

@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"cipherdeck/crypto/archive"
-	"cipherdeck/crypto/cobblestone"
 )
 
 // madeDir is a small directory; its files are returned too.
@@ -51,11 +50,12 @@ func sameFiles(t *testing.T, dir string, want map[string]string) {
 }
 
 func TestDirectoryRoundTrip(t *testing.T) {
-	for _, pad := range []bool{false, true} {
+	for i := range 4 {
+		pad, cbc := i%2 == 1, i > 1
 		dir, files := madeDir(t)
 		box, out := filepath.Join(t.TempDir(), "box"), filepath.Join(t.TempDir(), "out")
 		count := &counter{}
-		if err := SealFile(t.Context(), box, dir, Meta{}, toEpoch, FileOptions{Pad: pad, Sink: count}); err != nil {
+		if err := SealFile(t.Context(), box, dir, Meta{}, toEpoch, FileOptions{Pad: pad, CBC: cbc, Sink: count}); err != nil {
 			t.Fatal(err)
 		}
 		m, err := OpenFile(t.Context(), out, box, byEpoch, FileOptions{Sink: count})
@@ -77,7 +77,7 @@ func TestDirectoryRoundTrip(t *testing.T) {
 		only(t, filepath.Dir(box), "box")
 		f, _ := os.Open(box)
 		defer f.Close()
-		if i, err := Inspect(f); err != nil || !i.Archive() || i.Padded() != pad {
+		if i, err := Inspect(f); err != nil || !i.Archive() || i.Padded() != pad || i.CBC() != cbc {
 			t.Errorf("%+v %v", i, err)
 		}
 	}
@@ -161,7 +161,7 @@ func TestHostileArchiveInAContainer(t *testing.T) {
 		tmp := t.TempDir()
 		box := filepath.Join(tmp, "box")
 		var b bytes.Buffer
-		err := sealWith(&b, Meta{Size: SizeUnknown}, toEpoch, flagArchive, func(w *cobblestone.Writer) error {
+		err := sealWith(&b, Meta{Size: SizeUnknown}, toEpoch, flagArchive, func(w payload) error {
 			_, err := io.WriteString(w, content)
 			return err
 		})
@@ -198,7 +198,7 @@ func TestOutputInsideTheDirectory(t *testing.T) {
 func TestHundredThousandFiles(t *testing.T) {
 	const files = 100_000
 	var b bytes.Buffer
-	err := sealWith(&b, Meta{Size: SizeUnknown}, toEpoch, flagArchive, func(dst *cobblestone.Writer) error {
+	err := sealWith(&b, Meta{Size: SizeUnknown}, toEpoch, flagArchive, func(dst payload) error {
 		w, err := archive.NewWriter(dst)
 		if err != nil {
 			return err

@@ -16,6 +16,7 @@ var (
 	ErrExists       = errors.New("output exists already")
 	ErrSameFile     = errors.New("input and output are the same file")
 	ErrNotArchive   = errors.New("container holds one file, not a directory")
+	ErrSuite        = errors.New("container of AES-256-CBC has no random access")
 	ErrChanged      = errors.New("file was changed by somebody else meanwhile")
 	ErrNotRegular   = errors.New("input is not a regular file")
 )

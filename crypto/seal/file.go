@@ -13,15 +13,20 @@ import (
 // FileOptions say how SealFile and OpenFile treat the output.
 type FileOptions struct {
 	Force bool          // replace an existing regular file
-	Pad   bool          // SealFile: hide the length, see PaddedSize
+	Pad   bool          // when sealing: hide the length, see PaddedSize
+	CBC   bool          // when sealing: AES-256-CBC with HMAC-SHA-512, for readers who must have CBC; slower
 	Sink  progress.Sink // nil reports to nobody
 }
 
 func (o FileOptions) flags() uint16 {
+	flags := uint16(0)
 	if o.Pad {
-		return flagPadded
+		flags |= flagPadded
 	}
-	return 0
+	if o.CBC {
+		flags |= flagCBC
+	}
+	return flags
 }
 
 // SealFile makes the container out of the regular file or the directory in.

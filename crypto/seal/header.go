@@ -26,6 +26,7 @@ const (
 const (
 	flagPadded   = 1 << 0 // after the content come zeros and its length
 	flagArchive  = 1 << 1 // the content is an archive of a directory
+	flagCBC      = 1 << 8 // the payload is AES-256-CBC and HMAC (package cbchmac)
 	flagCritical = 0xff00
 )
 
@@ -78,7 +79,7 @@ func truncated(err error, where string) error {
 // parseHeader splits raw, whose magic, version and length have been checked.
 func parseHeader(raw []byte) (*header, error) {
 	h := &header{raw: raw, flags: binary.BigEndian.Uint16(raw[10:]), file: FileID(raw[16:32])}
-	if bad := h.flags & flagCritical; bad != 0 {
+	if bad := h.flags & flagCritical &^ flagCBC; bad != 0 {
 		return nil, fmt.Errorf("%w: feature flags %#04x are not supported", ErrVersion, bad)
 	}
 	count := int(binary.BigEndian.Uint16(raw[32:]))

@@ -28,6 +28,9 @@ type Info struct {
 // Errors wrap ErrTruncated for a length that no container has.
 func (i *Info) measure(st os.FileInfo) (err error) {
 	i.Stored = st.Size()
+	if i.CBC() {
+		return nil // its length tells the plaintext's to 16 bytes only
+	}
 	i.Plain, err = cobblestone.PlainSize(i.Stored - i.HeaderLen)
 	return payloadError(err)
 }
@@ -44,6 +47,10 @@ func (i Info) PostQuantum() bool {
 
 // Padded reports whether the length of the content is hidden.
 func (i Info) Padded() bool { return i.Flags&flagPadded != 0 }
+
+// CBC reports whether the payload is AES-256-CBC with HMAC-SHA-512 instead of
+// AES-256-GCM.
+func (i Info) CBC() bool { return i.Flags&flagCBC != 0 }
 
 // Archive reports whether the content is a directory: open it with OpenFile,
 // OpenArchive or ExtractMember.

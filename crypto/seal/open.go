@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"cipherdeck/crypto/cbchmac"
 	"cipherdeck/crypto/cobblestone"
 	"cipherdeck/crypto/progress"
 )
@@ -19,7 +20,7 @@ const maxHidden = 64
 type Reader struct {
 	Meta Meta
 	Info Info
-	src  *cobblestone.Reader
+	src  plaintext
 	pad  *unpad // nil if the container is not padded
 	n    int64  // content given out
 }
@@ -34,7 +35,7 @@ func Open(src io.Reader, ids ...Identity) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := cobblestone.NewReader(src, k.payload, h.payloadContext())
+	r, err := newPlaintext(src, h, k)
 	if err != nil {
 		return nil, payloadError(err)
 	}
@@ -45,11 +46,29 @@ func Open(src io.Reader, ids ...Identity) (*Reader, error) {
 	return out, nil
 }
 
-// OpenAt opens a container of size bytes for reading any part of it.
+// plaintext is the reader of either suite.
+type plaintext interface {
+	io.Reader
+	io.WriterTo
+}
+
+func newPlaintext(src io.Reader, h *header, k fileKeys) (plaintext, error) {
+	if h.flags&flagCBC != 0 {
+		return cbchmac.NewReader(src, k.payload, h.payloadContext())
+	}
+	return cobblestone.NewReader(src, k.payload, h.payloadContext())
+}
+
+// OpenAt opens a container of size bytes for reading any part of it. Errors
+// wrap ErrSuite for the CBC suite, which is read from the beginning only, and
+// are otherwise those of Open.
 func OpenAt(src io.ReaderAt, size int64, ids ...Identity) (*cobblestone.ReaderAt, Meta, error) {
 	h, k, m, err := openHeader(io.NewSectionReader(src, 0, size), ids)
 	if err != nil {
 		return nil, Meta{}, err
+	}
+	if h.flags&flagCBC != 0 {
+		return nil, Meta{}, fmt.Errorf("%w to any part of it; open the whole", ErrSuite)
 	}
 	at, n := int64(len(h.raw)), size-int64(len(h.raw))
 	r, err := cobblestone.NewReaderAt(io.NewSectionReader(src, at, n), n, k.payload, h.payloadContext())

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"cipherdeck/crypto/cbchmac"
 	"cipherdeck/crypto/cobblestone"
 	"cipherdeck/crypto/progress"
 )
@@ -147,6 +148,10 @@ func (h *header) checkEnds(src *os.File, k fileKeys) (size int64, err error) {
 	}
 	at := int64(len(h.raw))
 	size = st.Size() - at
+	if h.flags&flagCBC != 0 { // no random access: the beginning has to do
+		_, err = cbchmac.NewReader(io.NewSectionReader(src, at, size), k.payload, h.payloadContext())
+		return size, payloadError(err)
+	}
 	_, err = cobblestone.NewReaderAt(io.NewSectionReader(src, at, size), size, k.payload, h.payloadContext())
 	return size, payloadError(err)
 }

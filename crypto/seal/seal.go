@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"cipherdeck/crypto/cbchmac"
 	"cipherdeck/crypto/cobblestone"
 	"cipherdeck/crypto/progress"
 )
@@ -28,7 +29,7 @@ func SealStream(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []
 }
 
 func sealFlags(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []Recipient, flags uint16, sink progress.Sink) error {
-	return sealWith(dst, m, to, flags, func(w *cobblestone.Writer) error {
+	return sealWith(dst, m, to, flags, func(w payload) error {
 		n, err := w.ReadFrom(watch(ctx, src, "seal", m.Size, sink))
 		if err == nil && m.Size != SizeUnknown && n != m.Size {
 			err = fmt.Errorf("%w: %d bytes were read, %d announced; did the input change meanwhile?", ErrMeta, n, m.Size)
@@ -40,8 +41,23 @@ func sealFlags(ctx context.Context, dst io.Writer, src io.Reader, m Meta, to []R
 	})
 }
 
+// payload is the writer of either suite.
+type payload interface {
+	io.Writer
+	io.ReaderFrom
+	Close() error
+	Abort()
+}
+
+func newPayload(dst io.Writer, h *header, k fileKeys) (payload, error) {
+	if h.flags&flagCBC != 0 {
+		return cbchmac.NewWriter(dst, k.payload, h.payloadContext())
+	}
+	return cobblestone.NewWriter(dst, k.payload, h.payloadContext())
+}
+
 // sealWith writes a container whose plaintext is what fill writes.
-func sealWith(dst io.Writer, m Meta, to []Recipient, flags uint16, fill func(*cobblestone.Writer) error) error {
+func sealWith(dst io.Writer, m Meta, to []Recipient, flags uint16, fill func(payload) error) error {
 	h, k, err := newHeader(m, to, flags)
 	if err != nil {
 		return err
@@ -49,7 +65,7 @@ func sealWith(dst io.Writer, m Meta, to []Recipient, flags uint16, fill func(*co
 	if _, err := dst.Write(h.raw); err != nil {
 		return fmt.Errorf("write container: %w", err)
 	}
-	w, err := cobblestone.NewWriter(dst, k.payload, h.payloadContext())
+	w, err := newPayload(dst, h, k)
 	if err != nil {
 		return fmt.Errorf("write container: %w", err)
 	}
@@ -147,9 +163,9 @@ func (w watched) Read(p []byte) (int, error) {
 func payloadError(err error) error {
 	switch {
 	case errors.Is(err, ErrTruncated), errors.Is(err, ErrAuth): // said already
-	case errors.Is(err, cobblestone.ErrTruncated):
+	case errors.Is(err, cobblestone.ErrTruncated), errors.Is(err, cbchmac.ErrTruncated):
 		return fmt.Errorf("%w: %w", ErrTruncated, err)
-	case errors.Is(err, cobblestone.ErrAuth):
+	case errors.Is(err, cobblestone.ErrAuth), errors.Is(err, cbchmac.ErrAuth):
 		return fmt.Errorf("%w: %w", ErrAuth, err)
 	}
 	return err
