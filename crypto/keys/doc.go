@@ -16,6 +16,6 @@
 // A passphrase becomes a key through Argon2id, whose cost parameters are read
 // from files that others wrote and are therefore limited as well.
 //
-// Not here: turning a typed secret into a Seed, and importing the keys of
-// other programs.
+// A typed secret becomes a Seed in package secret; keys of Coretex are imported
+// in package coretex. docs/formats/keys.md has all derivations.
 package keys

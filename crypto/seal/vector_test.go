@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/cryptotest"
 
+	"cipherdeck/crypto/archive"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/keys"
 )
@@ -35,7 +36,16 @@ type vectorContainer struct {
 	PayloadKey hexBytes `json:"payload_key"`
 	Context    hexBytes `json:"payload_context"`
 	Name       string   `json:"name"`
-	Plaintext  string   `json:"plaintext"`
+	Plaintext  string   `json:"plaintext,omitempty"`
+	Archive    hexBytes `json:"archive,omitempty"` // the content of a directory
+}
+
+// content is what must come out, and its length as the facts have it.
+func (c vectorContainer) content() ([]byte, int64) {
+	if c.Archive != nil {
+		return c.Archive, SizeUnknown
+	}
+	return []byte(c.Plaintext), int64(len(c.Plaintext))
 }
 
 // vectorSet is the file: identities, and containers with what is in them.
@@ -75,12 +85,12 @@ func TestVersion1Vectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	pair, ep, pass := v.identities(t)
-	if len(v.Containers) != 5 {
-		t.Errorf("%d containers, want 5", len(v.Containers))
+	if len(v.Containers) != 12 {
+		t.Errorf("%d containers, want 12", len(v.Containers))
 	}
 	for _, c := range v.Containers {
 		got, m, err := openBytes(c.Container, Pair(pair), ep, pass)
-		if err != nil || string(got) != c.Plaintext || m.Name != c.Name || m.Size != int64(len(got)) {
+		if want, size := c.content(); err != nil || !bytes.Equal(got, want) || m.Name != c.Name || m.Size != size {
 			t.Errorf("%s: %q %+v %v", c.To, got, m, err)
 			continue
 		}
@@ -110,29 +120,82 @@ func TestVersion1Vectors(t *testing.T) {
 	}
 }
 
+// fill takes the keys of a container apart.
+func (c *vectorContainer) fill(t *testing.T, b []byte, ids ...Identity) {
+	t.Helper()
+	h, err := readHeader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := h.unwrap(ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := k.expand(h.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Container, c.FileKey, c.HeaderKey, c.MetaKey, c.PayloadKey, c.Context = b, k[:], f.header, f.meta, f.payload[:], h.payloadContext()
+}
+
+// vectorArchive is a directory with one of each kind.
+func vectorArchive(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := archive.NewWriter(&b)
+	for _, e := range []archive.Entry{
+		{Path: "data", Kind: archive.Dir, Mode: 0o755, ModTime: 1_000_000_000},
+		{Path: "data/caf\xe9", Kind: archive.File, Mode: 0o640, ModTime: 2_000_000_001, Size: 4},
+		{Path: "data/latest", Kind: archive.Link, Mode: 0o777, ModTime: 3_000_000_002, Target: "caf\xe9"},
+		{Path: "empty", Kind: archive.File, Mode: 0o600},
+	} {
+		if err == nil {
+			err = w.Add(e, bytes.NewReader([]byte("abc\n")))
+		}
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 func writeVectors(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1)
 	v := vectorSet{
-		Note: "cipherdeck container version 1, draft until frozen; see docs/formats/container.md",
+		Note: "cipherdeck container version 1; see docs/formats/container.md",
 		Seed: bytes.Repeat([]byte{0x42}, 32), Passphrase: "correct horse battery staple", Project: project[:], Epoch: 3,
 		EpochKey: bytes.Repeat([]byte{0x43}, 32), WrapContext: "project 1 epoch 3", WrappedKey: bytes.Repeat([]byte{0x44}, 32),
 	}
 	pair, ep, pass := v.identities(t)
 	pub, plain := pair.Public(), "The payload of the test vector.\n"
-	to := []Recipient{Hybrid(pub), XWing(pub), RSA(pub), pass, ep}
-	for i, name := range []string{"hybrid", "X-Wing", "RSA", "passphrase", "epoch"} {
-		b := sealBytes(t, []byte(plain), Meta{Name: "vector.txt", Size: int64(len(plain))}, to[i])
-		h, err := readHeader(bytes.NewReader(b))
-		if err != nil {
+	add := func(name string, flags uint16, to ...Recipient) {
+		c := vectorContainer{To: name, Name: "vector.txt", Plaintext: plain}
+		if flags&flagArchive != 0 {
+			c.Plaintext, c.Archive = "", vectorArchive(t)
+		}
+		content, size := c.content()
+		var b bytes.Buffer
+		if err := sealFlags(t.Context(), &b, bytes.NewReader(content), Meta{Name: c.Name, Size: size}, to, flags, nil); err != nil {
 			t.Fatal(err)
 		}
-		k, err := h.unwrap([]Identity{Pair(pair), ep, pass})
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, _ := k.expand(h.file)
-		v.Containers = append(v.Containers, vectorContainer{name, b, k[:], f.header, f.meta, f.payload[:], h.payloadContext(), "vector.txt", plain})
+		c.fill(t, b.Bytes(), Pair(pair), ep, pass)
+		v.Containers = append(v.Containers, c)
 	}
+	add("hybrid", 0, Hybrid(pub))
+	add("X-Wing", 0, XWing(pub))
+	add("RSA", 0, RSA(pub))
+	add("passphrase", 0, pass)
+	add("epoch", 0, ep)
+	add("hidden", 0, Hidden(pub))
+	add("many", 0, Hybrid(pub), XWing(pub), RSA(pub), ep)
+	add("epoch, padded", flagPadded, ep)
+	add("epoch, archive", flagArchive, ep)
+	add("epoch, archive, padded", flagArchive|flagPadded, ep)
+	add("epoch, CBC", flagCBC, ep)
+	add("epoch, CBC, archive, padded", flagCBC|flagArchive|flagPadded, ep)
 	w, err := WrapKey(pub, [32]byte(v.WrappedKey), []byte(v.WrapContext))
 	if err != nil {
 		t.Fatal(err)
