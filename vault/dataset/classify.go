@@ -32,9 +32,9 @@ const (
 	classes
 )
 
-// null reports whether a cell stands for a missing value: nothing, NA, N/A,
+// Null reports whether a cell stands for a missing value: nothing, NA, N/A,
 // NULL, None or NaN, in the spellings of R, pandas and SQL.
-func null(b []byte) bool {
+func Null(b []byte) bool {
 	switch string(b) {
 	case "", "NA", "N/A", "NULL", "Null", "null", "None", "NaN", "nan", "NAN":
 		return true

@@ -34,7 +34,7 @@ func newColumn() *column {
 
 // add takes one cell in; text says that it is known to be a string.
 func (c *column) add(cell []byte, text bool) {
-	if null(cell) {
+	if Null(cell) {
 		c.nulls++
 		return
 	}

@@ -40,7 +40,7 @@ func Detect(p *Profile) {
 func sampleOf(p *Profile, j int) []string {
 	var out []string
 	for _, row := range p.Sample {
-		if j < len(row) && !null([]byte(row[j])) {
+		if j < len(row) && !Null([]byte(row[j])) {
 			out = append(out, row[j])
 		}
 	}
