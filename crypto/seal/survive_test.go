@@ -1,0 +1,142 @@
+package seal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cipherdeck/crypto/progress"
+)
+
+// Mail programs, FTP in text mode and version control change line ends. The
+// first bytes are made to show it.
+func TestCRLFDamage(t *testing.T) {
+	sealed := sealBytes(t, bytes.Repeat([]byte("\r\n\n\r"), 1000), Meta{Size: 4000}, epoch(1))
+	for name, change := range map[string]*strings.Replacer{
+		"LF to CRLF":      strings.NewReplacer("\n", "\r\n"),
+		"CRLF to LF":      strings.NewReplacer("\r\n", "\n"),
+		"CR to LF":        strings.NewReplacer("\r", "\n"),
+		"cut at Ctrl-Z":   strings.NewReplacer(string(sealed[6:]), ""),
+		"top bit lost":    strings.NewReplacer("\x89", "\x09"),
+		"UTF-8 encoded":   strings.NewReplacer("\x89", "\u0089"),
+		"byte order mark": strings.NewReplacer(magic, "\ufeff"+magic),
+	} {
+		if _, _, err := openBytes([]byte(change.Replace(string(sealed))), epoch(1)); !errors.Is(err, ErrNotContainer) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A name that is not UTF-8 is stored so that it can be printed; the file itself
+// is found by its bytes.
+func TestNameThatIsNotUTF8(t *testing.T) {
+	dir := t.TempDir()
+	in := filepath.Join(dir, "caf\xe9\xff")
+	if err := os.WriteFile(in, []byte("x"), 0o600); err != nil {
+		t.Skip(err)
+	}
+	for k, from := range []string{in, dir} {
+		box, out := filepath.Join(t.TempDir(), "box\xe9"), filepath.Join(t.TempDir(), "out\xe9")
+		if err := SealFile(t.Context(), box, from, Meta{}, toEpoch, FileOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := OpenFile(t.Context(), out, box, byEpoch, FileOptions{})
+		if err != nil || k == 0 && m.Name != "caf__" {
+			t.Errorf("%+v %v", m, err)
+		}
+		if k == 1 {
+			if b, err := os.ReadFile(filepath.Join(out, "caf\xe9\xff")); err != nil || string(b) != "x" {
+				t.Errorf("%q %v", b, err)
+			}
+		}
+	}
+}
+
+// More than 4 GiB: offsets that do not fit 32 bits, as a file and in a
+// directory with a small file after it. The file is sparse, the container is not.
+func TestMoreThan4GiB(t *testing.T) {
+	if os.Getenv("CIPHERDECK_SLOW") == "" {
+		t.Skip("SKIPPED: set CIPHERDECK_SLOW=1 to seal files of more than 4 GiB (needs 9 GiB in TMPDIR)")
+	}
+	const size = 4<<30 + 12345
+	tmp := t.TempDir()
+	dir := filepath.Join(tmp, "dir")
+	in := filepath.Join(dir, "big")
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(in, nil, 0o600), os.Truncate(in, size-4)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(in, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.WriteString(f, "end.")
+	if err := errors.Join(err, f.Close(), os.WriteFile(filepath.Join(dir, "later"), []byte("small"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	box := filepath.Join(tmp, "box")
+	for _, from := range []string{in, dir} {
+		if err := SealFile(t.Context(), box, from, Meta{}, toEpoch, FileOptions{Force: true, Pad: from == dir}); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := VerifyFile(t.Context(), box, byEpoch, FileOptions{}); err != nil || v.Size < size {
+			t.Errorf("%+v %v", v, err)
+		}
+		b, err := os.Open(box)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, _ := b.Stat()
+		if from == in {
+			r, _, err := OpenAt(b, st.Size(), epoch(1))
+			if err != nil || r.Size() != size {
+				t.Fatal(err)
+			}
+			tail := make([]byte, 8)
+			if _, err := r.ReadAt(tail, size-8); err != nil || string(tail) != "\x00\x00\x00\x00end." {
+				t.Errorf("%q %v", tail, err)
+			}
+		}
+		b.Close()
+	}
+	out := filepath.Join(tmp, "later")
+	if _, err := ExtractMember(t.Context(), out, box, "later", byEpoch, FileOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(out); string(b) != "small" {
+		t.Errorf("%q", b)
+	}
+}
+
+// dots tells the parent process how far this one is.
+type dots struct{ progress.Discard }
+
+func (dots) Add(int64) { os.Stdout.WriteString(".") }
+
+// survivor is a child process's work, chosen by an environment variable; it is
+// killed in the midst of it.
+func survivor(work, dir string) error {
+	ctx := context.Background()
+	o := FileOptions{Force: true, Sink: dots{}}
+	os.Stdout.WriteString(".")
+	defer os.Stdout.WriteString(".")
+	box := filepath.Join(dir, "box")
+	switch work {
+	case "seal":
+		return SealFile(ctx, box, filepath.Join(dir, "new"), Meta{}, toEpoch, o)
+	case "seal directory":
+		return SealFile(ctx, box, filepath.Join(dir, "tree"), Meta{}, toEpoch, o)
+	case "recipients":
+		_, err := ReplaceRecipients(ctx, box, byEpoch, []Recipient{epoch(1), epoch(2)}, o)
+		return err
+	case "reseal":
+		_, err := Reseal(ctx, box, byEpoch, toEpoch, o)
+		return err
+	}
+	return fmt.Errorf("no work %q", work)
+}
