@@ -98,12 +98,21 @@ func (m *message) open(sealed []byte) ([]byte, error) {
 	}
 	plain := sealed[block:body]
 	cipher.NewCBCDecrypter(m.block, sealed[:block]).CryptBlocks(plain, plain)
-	n := int(plain[len(plain)-1])
-	if n < 1 || n > block || !bytes.Equal(plain[len(plain)-n:], bytes.Repeat([]byte{byte(n)}, n)) {
+	n := padding(plain)
+	if n == 0 {
 		return nil, fmt.Errorf("%w: chunk %d has a padding that no writer makes", ErrAuth, m.k)
 	}
 	m.k++
 	return plain[:len(plain)-n], nil
+}
+
+// padding is the length of the PKCS#7 padding of whole blocks, 0 if it is none.
+func padding(plain []byte) int {
+	n := int(plain[len(plain)-1])
+	if n < 1 || n > block || !bytes.Equal(plain[len(plain)-n:], bytes.Repeat([]byte{byte(n)}, n)) {
+		return 0
+	}
+	return n
 }
 
 // Writer encrypts a stream, for one goroutine.
