@@ -1,7 +1,8 @@
 // Package parquet reads and writes Apache Parquet for package dataset, with
 // the format's own modular encryption (parquet-format, Encryption.md,
 // AES_GCM_V1): a footer key for everything and keys of their own for chosen
-// columns, so that a reader can be given some columns and not others.
+// columns, so that a reader can be given some columns and not others. This
+// package itself reads a file only with all its keys.
 //
 // Tables are flat: groups become columns with a dot in their name, lists and
 // maps are refused.
@@ -22,6 +23,7 @@ import (
 	"strings"
 
 	pq "github.com/parquet-go/parquet-go"
+	pqformat "github.com/parquet-go/parquet-go/format"
 
 	"cipherdeck/crypto/doc"
 	"cipherdeck/vault/dataset"
@@ -45,7 +47,7 @@ type Keys struct {
 
 // KeysOf derives keys from a project's column key: HKDF-Expand with SHA-256
 // over LP("cipherdeck/dataset/v1/parquet") ‖ LP("footer" or "column") ‖ LP(name).
-// columns are those that get a key of their own.
+// columns are those that get a key of their own; to read, name the same.
 func KeysOf(key *[32]byte, columns ...string) (*Keys, error) {
 	k := &Keys{Columns: map[string][32]byte{}}
 	var err error
@@ -72,7 +74,7 @@ func derive(key *[32]byte, use, name string) ([32]byte, error) {
 // FooterKey and ColumnKey make Keys a parquet-go KeyRetriever.
 func (k *Keys) FooterKey([]byte) ([]byte, error) { return k.Footer[:], nil }
 
-// ColumnKey says that a key is missing; the other columns open all the same.
+// ColumnKey finds the key of a column.
 func (k *Keys) ColumnKey(path []string, _ []byte) ([]byte, error) {
 	if key, ok := k.Columns[strings.Join(path, ".")]; ok {
 		return key[:], nil
@@ -108,7 +110,34 @@ func Open(name string, r io.ReaderAt, size int64, keys *Keys) (f *File, err erro
 		return nil, failure(name, err)
 	}
 	f = &File{name: name, file: file}
-	return f, f.flatten(file.Root(), nil)
+	if err := f.locked(keys); err != nil {
+		return nil, err
+	}
+	if err := f.flatten(file.Root(), nil); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// locked refuses a file with a column whose key is not there: parquet-go would
+// read it as if it were empty.
+func (f *File) locked(keys *Keys) error {
+	for _, g := range f.file.Metadata().RowGroups {
+		for _, c := range g.Columns {
+			own, ok := c.CryptoMetadata.Value.(*pqformat.EncryptionWithColumnKey)
+			if !ok {
+				continue
+			}
+			path := strings.Join(own.PathInSchema, ".")
+			if keys == nil {
+				return fmt.Errorf("%w: %s: column %q", ErrKey, f.name, path)
+			}
+			if _, ok := keys.Columns[path]; !ok {
+				return fmt.Errorf("%w: %s: column %q", ErrKey, f.name, path)
+			}
+		}
+	}
+	return nil
 }
 
 // checkEnds looks at the magic bytes and at the length of the footer before it

@@ -3,6 +3,7 @@ package parquet
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,9 @@ func Write(ctx context.Context, name string, form dataset.Format, src io.Reader,
 	if err := t.plan(r.Columns(), form, o); err != nil {
 		return err
 	}
-	w := pq.NewWriter(dst, t.options(o.Keys)...)
+	end := &trailer{dst: dst, keys: o.Keys}
+	rand.Read(end.id[:])
+	w := pq.NewWriter(end, t.options(o.Keys, end.id[:])...)
 	for ; err == nil; rec, err = r.Next() {
 		if err := t.row(r.Columns(), rec); err != nil {
 			return err
@@ -63,7 +66,17 @@ func Write(ctx context.Context, name string, form dataset.Format, src io.Reader,
 	if !errors.Is(err, io.EOF) {
 		return err
 	}
-	return w.Close()
+	if o.Keys == nil {
+		return w.Close()
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	end.hold = true
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return end.finish()
 }
 
 // target is the file that is written.
@@ -116,7 +129,7 @@ func (t *target) plan(columns []string, form dataset.Format, o WriteOptions) err
 	return nil
 }
 
-func (t *target) options(k *Keys) []pq.WriterOption {
+func (t *target) options(k *Keys, id []byte) []pq.WriterOption {
 	out := []pq.WriterOption{
 		pq.NewSchema("table", t.schema()),
 		pq.Compression(&pq.Snappy),
@@ -130,7 +143,7 @@ func (t *target) options(k *Keys) []pq.WriterOption {
 	for c, key := range k.Columns {
 		columns[c] = key[:]
 	}
-	return append(out, pq.WithEncryption(&pq.EncryptionConfig{FooterKey: k.Footer[:], ColumnKeys: columns, EncryptedFooter: true}))
+	return append(out, pq.WithEncryption(&pq.EncryptionConfig{FooterKey: k.Footer[:], ColumnKeys: columns, EncryptedFooter: true, FileIdentifier: id}))
 }
 
 // ordered is a group whose fields keep the order of the table; that of
