@@ -247,7 +247,7 @@ func TestNodeKilledMidJob(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for rows := 400_000; ; rows *= 2 {
+	for rows := 300_000; ; rows *= 2 {
 		out := s.killOnce(t, at, rows)
 		if out.Attempts > 1 {
 			return
