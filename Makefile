@@ -4,6 +4,7 @@
 #   make test         every check; installs Debian packages if it may (.ci/deps)
 #   make fuzz         each fuzz target for FUZZTIME seconds
 #   make bench        benchmarks; BENCH= and PKGS= narrow them
+#   make bench-seal sealing beside age, cp and tar on a memory file system
 #   make reproducible build twice in different places and compare
 #   make install      to $(DESTDIR)$(PREFIX); make uninstall takes it away
 #   make clean        remove what was built
@@ -18,7 +19,7 @@ GO       ?= go
 # Also keeps the race detector and cgo resolvers out: every build is the same.
 export CGO_ENABLED = 0
 
-.PHONY: build demo test fuzz bench reproducible install uninstall clean
+.PHONY: build demo test fuzz bench bench-seal reproducible install uninstall clean
 
 build:
 	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck .
@@ -35,6 +36,9 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
+
+bench-seal:
+	.ci/bench-seal
 
 reproducible:
 	.ci/reproducible

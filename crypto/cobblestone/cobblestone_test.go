@@ -278,3 +278,18 @@ func TestKeyAndContext(t *testing.T) {
 		t.Errorf("other key: %v", err)
 	}
 }
+
+func TestAppendSeal(t *testing.T) {
+	var key [KeySize]byte
+	plain := bytes.Repeat([]byte{7}, 3*ChunkSize+1)
+	for _, room := range []int{0, 10, 1 << 20} {
+		dst := append(make([]byte, 0, room), "before"...)
+		out, err := AppendSeal(dst, key, nil, plain)
+		if err != nil || string(out[:6]) != "before" {
+			t.Fatal(err)
+		}
+		if got, err := Open(key, nil, out[6:]); err != nil || !bytes.Equal(got, plain) {
+			t.Error(room, err)
+		}
+	}
+}

@@ -3,17 +3,26 @@ package cobblestone
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 )
 
 // Seal encrypts plaintext under key, bound to context. The work is shared
 // among the processors when there is more than one batch of it.
 func Seal(key [KeySize]byte, context, plaintext []byte) ([]byte, error) {
+	return AppendSeal(nil, key, context, plaintext)
+}
+
+// AppendSeal is Seal that appends the message to dst, whose memory must not be
+// plaintext's. With enough room in dst nothing large is allocated.
+func AppendSeal(dst []byte, key [KeySize]byte, context, plaintext []byte) ([]byte, error) {
 	m, header, err := newMessage(key, context)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]byte, SealedSize(int64(len(plaintext))))
+	n := int(SealedSize(int64(len(plaintext))))
+	dst = slices.Grow(dst, n)
+	out := dst[len(dst) : len(dst)+n]
 	copy(out, header)
 	body := out[HeaderSize:]
 	chunks := len(plaintext)/ChunkSize + 1
@@ -22,7 +31,7 @@ func Seal(key [KeySize]byte, context, plaintext []byte) ([]byte, error) {
 		m.seal(body[from*sealedSize:from*sealedSize], plaintext[from*ChunkSize:end], int64(from), last)
 		return nil
 	})
-	return out, err
+	return dst[:len(dst)+n], err
 }
 
 // Open decrypts what Seal made. Nothing is returned unless all of it is
