@@ -13,6 +13,7 @@
 package parquet
 
 import (
+	"bytes"
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
@@ -23,7 +24,6 @@ import (
 	"strings"
 
 	pq "github.com/parquet-go/parquet-go"
-	pqformat "github.com/parquet-go/parquet-go/format"
 
 	"cipherdeck/crypto/doc"
 	"cipherdeck/vault/dataset"
@@ -71,17 +71,6 @@ func derive(key *[32]byte, use, name string) ([32]byte, error) {
 	return [32]byte(b), nil
 }
 
-// FooterKey and ColumnKey make Keys a parquet-go KeyRetriever.
-func (k *Keys) FooterKey([]byte) ([]byte, error) { return k.Footer[:], nil }
-
-// ColumnKey finds the key of a column.
-func (k *Keys) ColumnKey(path []string, _ []byte) ([]byte, error) {
-	if key, ok := k.Columns[strings.Join(path, ".")]; ok {
-		return key[:], nil
-	}
-	return nil, fmt.Errorf("%w: column %q", pq.ErrKeyNotFound, strings.Join(path, "."))
-}
-
 // File is an open Parquet file.
 type File struct {
 	name    string
@@ -99,45 +88,25 @@ func Open(name string, r io.ReaderAt, size int64, keys *Keys) (f *File, err erro
 	if err != nil {
 		return nil, err
 	}
-	options := []pq.FileOption{pq.SkipPageIndex(true), pq.SkipBloomFilters(true), pq.OptimisticRead(false)}
-	if keys != nil {
-		options = append(options, pq.WithDecryption(keys))
-	} else if encrypted {
+	if encrypted && keys == nil {
 		return nil, fmt.Errorf("%w: %s", ErrKey, name)
 	}
-	file, err := pq.OpenFile(r, size, options...)
+	if encrypted {
+		plain, err := decrypt(name, r, size, keys)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		r, size = bytes.NewReader(plain), int64(len(plain))
+	}
+	file, err := pq.OpenFile(r, size, pq.SkipPageIndex(true), pq.SkipBloomFilters(true), pq.OptimisticRead(false))
 	if err != nil {
-		return nil, failure(name, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrParquet, name, err)
 	}
 	f = &File{name: name, file: file}
-	if err := f.locked(keys); err != nil {
-		return nil, err
-	}
 	if err := f.flatten(file.Root(), nil); err != nil {
 		return nil, err
 	}
 	return f, nil
-}
-
-// locked refuses a file with a column whose key is not there: parquet-go would
-// read it as if it were empty.
-func (f *File) locked(keys *Keys) error {
-	for _, g := range f.file.Metadata().RowGroups {
-		for _, c := range g.Columns {
-			own, ok := c.CryptoMetadata.Value.(*pqformat.EncryptionWithColumnKey)
-			if !ok {
-				continue
-			}
-			path := strings.Join(own.PathInSchema, ".")
-			if keys == nil {
-				return fmt.Errorf("%w: %s: column %q", ErrKey, f.name, path)
-			}
-			if _, ok := keys.Columns[path]; !ok {
-				return fmt.Errorf("%w: %s: column %q", ErrKey, f.name, path)
-			}
-		}
-	}
-	return nil
 }
 
 // checkEnds looks at the magic bytes and at the length of the footer before it
@@ -229,7 +198,7 @@ func (f *File) group(ctx context.Context, g pq.RowGroup, rec *dataset.Record, us
 		case errors.Is(err, io.EOF), n == 0 && err == nil:
 			return nil
 		case err != nil:
-			return failure(f.name, err)
+			return fmt.Errorf("%w: %s: %w", ErrParquet, f.name, err)
 		}
 	}
 }
@@ -260,14 +229,4 @@ func caught(name string, err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("%w: %s: %v", ErrParquet, name, p)
 	}
-}
-
-// failure tells a wrong key from damage, as far as it can be told: an
-// authenticated module that does not open may be either.
-func failure(name string, err error) error {
-	kind := ErrParquet
-	if errors.Is(err, pq.ErrKeyNotFound) || strings.Contains(err.Error(), "decrypt") {
-		kind = ErrKey
-	}
-	return fmt.Errorf("%w: %s: %w", kind, name, err)
 }

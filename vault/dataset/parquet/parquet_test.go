@@ -91,7 +91,14 @@ func TestManyRowGroups(t *testing.T) {
 	for i := range rowsPerGroup*2 + 7 {
 		fmt.Fprintf(&in, "%d,x%d\n", i, i%10)
 	}
-	f, err := open(written(t, in.String(), dataset.CSV, nil), nil)
+	keys, _ := KeysOf(&[32]byte{1}, "s")
+	for _, k := range []*Keys{nil, keys} {
+		manyRows(t, in.String(), k)
+	}
+}
+
+func manyRows(t *testing.T, in string, keys *Keys) {
+	f, err := open(written(t, in, dataset.CSV, keys), keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,9 +152,8 @@ func TestEncrypted(t *testing.T) {
 	}
 	// The footer key alone shows neither cells nor the least and greatest of a
 	// column with a key of its own.
-	at := len(b) - 8 - int(binary.LittleEndian.Uint32(b[len(b)-8:])) + len(cryptoBefore) + 8
-	aad := append(bytes.Clone(b[at-8:at]), footerModule)
-	footer, err := openModule(keys.Footer, aad, b[at+len(cryptoAfterFull):len(b)-8])
+	at := len(b) - 8 - int(binary.LittleEndian.Uint32(b[len(b)-8:])) + 4
+	footer, _, err := openModule(keys.Footer, fileAAD(b[at:at+8]).module(footerModule), b[at+12:])
 	if err != nil || bytes.Contains(footer, []byte("Ann")) || !bytes.Contains(footer, []byte("00123")) {
 		t.Errorf("%q %v", footer, err)
 	}

@@ -3,7 +3,6 @@ package parquet
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -49,34 +48,57 @@ func Write(ctx context.Context, name string, form dataset.Format, src io.Reader,
 	if err := t.plan(r.Columns(), form, o); err != nil {
 		return err
 	}
-	end := &trailer{dst: dst, keys: o.Keys}
-	rand.Read(end.id[:])
-	w := pq.NewWriter(end, t.options(o.Keys, end.id[:])...)
-	for ; err == nil; rec, err = r.Next() {
-		if err := t.row(r.Columns(), rec); err != nil {
+	if o.Keys == nil {
+		w := pq.NewWriter(dst, t.options()...)
+		if _, err := t.rowsFrom(ctx, r, rec, err, w, math.MaxInt); err != nil {
 			return err
 		}
-		if _, err := w.WriteRows([]pq.Row{t.buffer}); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if t.rows++; t.rows%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-	if !errors.Is(err, io.EOF) {
-		return err
-	}
-	if o.Keys == nil {
 		return w.Close()
 	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	return t.encrypted(ctx, r, rec, err, dst, o.Keys)
+}
+
+// encrypted makes one file in clear for each row group, in memory only.
+func (t *target) encrypted(ctx context.Context, r *dataset.Reader, rec *dataset.Record, err error, dst io.Writer, keys *Keys) error {
+	e, failed := newEncrypter(dst, keys)
+	for first := true; failed == nil && (first || err == nil); first = false {
+		var group bytes.Buffer
+		w := pq.NewWriter(&group, t.options()...)
+		if rec, failed = t.rowsFrom(ctx, r, rec, err, w, rowsPerGroup); failed != nil {
+			return failed
+		}
+		if rec == nil {
+			err = io.EOF
+		}
+		if failed = w.Close(); failed == nil {
+			failed = e.add(group.Bytes())
+		}
 	}
-	end.hold = true
-	if err := w.Close(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	if failed != nil {
+		return failed
 	}
-	return end.finish()
+	return e.finish()
+}
+
+// rowsFrom writes rec, read with err, and what follows it, n rows at most. It
+// returns the next record, nil at the end.
+func (t *target) rowsFrom(ctx context.Context, r *dataset.Reader, rec *dataset.Record, err error, w *pq.Writer, n int) (*dataset.Record, error) {
+	for ; err == nil && n > 0; n-- {
+		if err := t.row(r.Columns(), rec); err != nil {
+			return nil, err
+		}
+		if _, err := w.WriteRows([]pq.Row{t.buffer}); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.name, err)
+		}
+		if t.rows++; t.rows%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		rec, err = r.Next()
+	}
+	if errors.Is(err, io.EOF) {
+		return nil, nil
+	}
+	return rec, err
 }
 
 // target is the file that is written.
@@ -129,21 +151,13 @@ func (t *target) plan(columns []string, form dataset.Format, o WriteOptions) err
 	return nil
 }
 
-func (t *target) options(k *Keys, id []byte) []pq.WriterOption {
-	out := []pq.WriterOption{
+func (t *target) options() []pq.WriterOption {
+	return []pq.WriterOption{
 		pq.NewSchema("table", t.schema()),
 		pq.Compression(&pq.Snappy),
 		pq.MaxRowsPerRowGroup(rowsPerGroup),
 		pq.CreatedBy("cipherdeck", "1", ""),
 	}
-	if k == nil {
-		return out
-	}
-	columns := make(map[string][]byte, len(k.Columns))
-	for c, key := range k.Columns {
-		columns[c] = key[:]
-	}
-	return append(out, pq.WithEncryption(&pq.EncryptionConfig{FooterKey: k.Footer[:], ColumnKeys: columns, EncryptedFooter: true, FileIdentifier: id}))
 }
 
 // ordered is a group whose fields keep the order of the table; that of
