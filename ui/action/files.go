@@ -23,13 +23,16 @@ func fileActions() []*Action {
 			Help: "Writes a container (docs/formats/container.md) that you and every --to person can open. With --passphrase no vault is needed. The output appears under its name only when it is complete.",
 			Args: []Arg{out, {Name: "in", Help: "file or folder to read, - for standard input", Need: true},
 				{Name: "to", Flag: "to", Many: true, Help: "user id of a person who may open it too"}, pass, force,
-				{Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"}},
+				{Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"},
+				{Name: "pad", Flag: "pad", Switch: true, Help: "hide the length: at most 12 % more bytes"},
+				{Name: "hidden", Flag: "hidden", Switch: true, Help: "leave out the key ids that say for whom it is"},
+				{Name: "cbc", Flag: "cbc", Switch: true, Help: "AES-256-CBC with HMAC-SHA-512, for readers who must have CBC; slower"}},
 			Run: func(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
 				return onFile(ctx, a, args, sink, "New passphrase", "sealed", a.Seal)
 			}},
 		{ID: "open", Title: "Decrypt a sealed file",
 			Help: "The output appears under its name only when the container was authenticated to its last byte. To standard output, authenticated chunks are written as they come and the exit code tells whether the end was good.",
-			Args: []Arg{out, {Name: "in", Help: "container to read, - for standard input", Need: true}, pass, force},
+			Args: []Arg{out, {Name: "in", Help: "container to read, - for standard input", Need: true}, {Name: "member", Flag: "member", Help: "only this file or folder of a sealed folder"}, pass, force},
 			Run: func(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
 				return onFile(ctx, a, args, sink, "Passphrase", "opened", a.Unseal)
 			}},
@@ -43,7 +46,8 @@ func fileActions() []*Action {
 type fileWork func(ctx context.Context, spec app.SealSpec, in io.Reader, out io.Writer, sink progress.Sink) (app.Sealed, error)
 
 func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prompt, verb string, work fileWork) (Result, error) {
-	spec := app.SealSpec{In: args.Get("in"), Out: args.Get("out"), Force: args.Has("force"), Unverified: args.Has("unverified")}
+	spec := app.SealSpec{In: args.Get("in"), Out: args.Get("out"), Force: args.Has("force"), Unverified: args.Has("unverified"),
+		Pad: args.Has("pad"), CBC: args.Has("cbc"), Hidden: args.Has("hidden")}
 	if spec.Out == "-" && args.Has("json") {
 		return Result{}, fmt.Errorf("%w: with --json standard output is for the answer; give -o a file name", app.ErrInput)
 	}
@@ -63,6 +67,11 @@ func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prom
 		spec.Passphrase = pw
 	} else if _, err := a.UnlockAsking(ctx); err != nil {
 		return Result{}, err
+	}
+	if m := args.Get("member"); m != "" {
+		work = func(ctx context.Context, spec app.SealSpec, _ io.Reader, _ io.Writer, sink progress.Sink) (app.Sealed, error) {
+			return a.OpenMember(ctx, spec, m, sink)
+		}
 	}
 	in, out := stdio()
 	done, err := work(ctx, spec, in, out, sink)

@@ -28,6 +28,9 @@ type SealSpec struct {
 	Unverified bool        // people whose words were not compared will do
 	Passphrase []byte      // instead of any recipient
 	Force      bool
+	Pad        bool // hide the length, when sealing a file or folder
+	CBC        bool // AES-256-CBC with HMAC, for readers who must have CBC
+	Hidden     bool // no key ids in the header
 }
 
 // Seal encrypts a file: for the vault's owner and the people in spec, or under
@@ -38,10 +41,13 @@ func (a *App) Seal(ctx context.Context, spec SealSpec, in io.Reader, out io.Writ
 		return Sealed{}, err
 	}
 	done := Sealed{Out: spec.Out, To: len(to)}
+	if (spec.In == "-" || spec.Out == "-") && (spec.Pad || spec.CBC) {
+		return done, fmt.Errorf("%w: --pad and --cbc need a file or folder to read and a file to write, not a pipe", ErrInput)
+	}
 	if spec.In == "-" || spec.Out == "-" {
 		return done, a.sealStream(ctx, spec, in, out, to, sink)
 	}
-	if err := seal.SealFile(ctx, spec.Out, spec.In, seal.Meta{}, to, seal.FileOptions{Force: spec.Force, Sink: sink}); err != nil {
+	if err := seal.SealFile(ctx, spec.Out, spec.In, seal.Meta{}, to, seal.FileOptions{Force: spec.Force, Pad: spec.Pad, CBC: spec.CBC, Sink: sink}); err != nil {
 		return done, err
 	}
 	st, err := os.Stat(spec.In)
@@ -87,13 +93,17 @@ func (a *App) recipients(spec SealSpec) ([]seal.Recipient, error) {
 	if err != nil {
 		return nil, err
 	}
-	to := []seal.Recipient{seal.Hybrid(me.Pair.Public())}
+	address := seal.Hybrid
+	if spec.Hidden {
+		address = seal.Hidden
+	}
+	to := []seal.Recipient{address(me.Pair.Public())}
 	for _, u := range spec.To {
-		acc, err := a.verified(u, spec.Unverified)
+		pub, err := a.publicKeys(u, spec.Unverified)
 		if err != nil {
 			return nil, err
 		}
-		to = append(to, seal.Hybrid(keys.Public{RSA: acc.RSA, XWing: acc.XWing}))
+		to = append(to, address(pub))
 	}
 	return to, nil
 }
@@ -103,18 +113,12 @@ func (a *App) recipients(spec SealSpec) ([]seal.Recipient, error) {
 // byte was authenticated; standard output gets authenticated chunks and the
 // error tells when the end was not good.
 func (a *App) Unseal(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, sink progress.Sink) (Sealed, error) {
-	var who seal.Identity
-	if spec.Passphrase != nil {
-		who = seal.Passphrase(spec.Passphrase, keys.DefaultArgon2id())
-	} else {
-		_, me, err := a.opened()
-		if err != nil {
-			return Sealed{}, err
-		}
-		who = seal.Pair(me.Pair)
+	who, err := a.openers(spec.Passphrase)
+	if err != nil {
+		return Sealed{}, err
 	}
 	if spec.In != "-" && spec.Out != "-" {
-		m, err := seal.OpenFile(ctx, spec.Out, spec.In, []seal.Identity{who}, seal.FileOptions{Force: spec.Force, Sink: sink})
+		m, err := seal.OpenFile(ctx, spec.Out, spec.In, who, seal.FileOptions{Force: spec.Force, Sink: sink})
 		if err != nil {
 			return Sealed{}, err
 		}
@@ -128,7 +132,7 @@ func (a *App) Unseal(ctx context.Context, spec SealSpec, in io.Reader, out io.Wr
 	return a.openStream(ctx, spec, in, out, who, sink)
 }
 
-func (a *App) openStream(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, who seal.Identity, sink progress.Sink) (Sealed, error) {
+func (a *App) openStream(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, who []seal.Identity, sink progress.Sink) (Sealed, error) {
 	if spec.In != "-" {
 		f, err := os.Open(spec.In)
 		if err != nil {
@@ -137,7 +141,7 @@ func (a *App) openStream(ctx context.Context, spec SealSpec, in io.Reader, out i
 		defer f.Close()
 		in = f
 	}
-	r, err := seal.Open(in, who)
+	r, err := seal.Open(in, who...)
 	if err != nil {
 		return Sealed{}, err
 	}

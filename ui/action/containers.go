@@ -1,0 +1,167 @@
+package action
+
+import (
+	"context"
+	"fmt"
+
+	"cipherdeck/crypto/archive"
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/progress"
+	"cipherdeck/crypto/seal"
+	"cipherdeck/ui/app"
+)
+
+func containerActions() []*Action {
+	in := Arg{Name: "in", Help: "container", Need: true}
+	pass := Arg{Name: "passphrase", Flag: "passphrase", Switch: true, Help: "open it with a passphrase instead of the vault's identity"}
+	uids := Arg{Name: "uid", Help: "user ids", Many: true, Need: true}
+	out := Arg{Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}
+	force := Arg{Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}
+	return []*Action{
+		{ID: "verify", Title: "Check a sealed file to its last byte, and write nothing", Args: []Arg{in, pass}, Run: runVerify,
+			Help: "Opens the container and authenticates everything in it, of a folder each file and the index as well."},
+		{ID: "ls", Title: "List the folder in a sealed file", Args: []Arg{in, pass}, Run: runList,
+			Help: "Reads only the index. Take one file out with: open --member PATH."},
+		{ID: "recipients.list", Title: "Say for whom a file is sealed", Args: []Arg{in}, Run: runInspect,
+			Help: "Shows the key ids in the header, which anybody can see and nobody has authenticated."},
+		{ID: "recipients.add", Title: "Give more people a sealed file", Vault: true, Args: []Arg{in, uids, {Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"}}, Run: runRecipientsAdd,
+			Help: "Writes a new header; the payload is moved, not decrypted."},
+		{ID: "recipients.rm", Title: "Take a sealed file away from people", Vault: true, Danger: Confirm, Args: []Arg{in, uids}, Run: runRecipientsRemove,
+			Help: "Writes a new header. Who kept the old file, or opened it once, still has its key: seal the content anew to end that."},
+		{ID: "age.export", Title: "Write the content of a sealed file as an age file",
+			Help: "For readers who have age. A folder becomes a tar archive. age uses ChaCha20-Poly1305 with a 128-bit file key; who may open it is up to the recipients you name.",
+			Args: []Arg{out, in, {Name: "to", Flag: "to", Many: true, Need: true, Help: "age1…, ssh-ed25519 …, ssh-rsa …"}, {Name: "armor", Flag: "armor", Switch: true, Help: "write text"}, pass, force},
+			Run:  runAgeExport},
+		{ID: "age.import", Title: "Seal the content of an age file", Vault: true,
+			Help: "The content is never on disk in clear.",
+			Args: []Arg{out, in, {Name: "keys", Flag: "keys", Need: true, Help: "file of age private keys, or an SSH private key without a passphrase"}, force},
+			Run:  runAgeImport},
+	}
+}
+
+// opening gets what opens a container: a passphrase when asked for, else the
+// vault.
+func opening(ctx context.Context, a *app.App, args Args) ([]byte, error) {
+	if args.Has("passphrase") {
+		return a.Ask(ctx, "Passphrase", false)
+	}
+	_, err := a.UnlockAsking(ctx)
+	return nil, err
+}
+
+func runVerify(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
+	pw, err := opening(ctx, a, args)
+	if err != nil {
+		return Result{}, err
+	}
+	defer clear(pw)
+	r, err := a.VerifyContainer(ctx, args.Get("in"), pw, sink)
+	if err != nil {
+		return Result{}, err
+	}
+	data := map[string]any{"in": args.Get("in"), "size": r.Size, "stored": r.Stored, "entries": r.Entries, "name": r.Meta.Name}
+	return Result{Data: data, Text: []string{fmt.Sprintf("✓ whole: %d bytes of content in %d bytes, %d entries", r.Size, r.Stored, r.Entries)}}, nil
+}
+
+// entryView is one entry of a sealed folder in JSON.
+type entryView struct {
+	Path     string `json:"path"`
+	Kind     string `json:"kind"`
+	Size     int64  `json:"size"`
+	Modified string `json:"modified"`
+	Target   string `json:"target,omitempty"`
+}
+
+func runList(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	pw, err := opening(ctx, a, args)
+	if err != nil {
+		return Result{}, err
+	}
+	defer clear(pw)
+	entries, err := a.ListContainer(args.Get("in"), pw)
+	if err != nil {
+		return Result{}, err
+	}
+	var r Result
+	views := []entryView{}
+	for _, e := range entries {
+		v := entryView{e.String(), kindWord(e.Kind), e.Size, e.Modified().UTC().Format("2006-01-02 15:04"), e.Target}
+		views = append(views, v)
+		r.Text = append(r.Text, fmt.Sprintf("%-4s %12d  %s  %s", v.Kind, v.Size, v.Modified, v.Path))
+	}
+	r.Data = views
+	return r, nil
+}
+
+func kindWord(k archive.Kind) string {
+	switch k {
+	case archive.Dir:
+		return "dir"
+	case archive.Link:
+		return "link"
+	}
+	return "file"
+}
+
+func runRecipientsAdd(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	uids, err := parseUIDs(args.All("uid"))
+	if err != nil {
+		return Result{}, err
+	}
+	c, err := a.AddRecipients(ctx, args.Get("in"), uids, args.Has("unverified"))
+	return changeResult(c), err
+}
+
+func runRecipientsRemove(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	uids, err := parseUIDs(args.All("uid"))
+	if err != nil {
+		return Result{}, err
+	}
+	c, err := a.RemoveRecipients(ctx, args.Get("in"), uids)
+	return changeResult(c), err
+}
+
+func parseUIDs(words []string) ([]chain.UID, error) {
+	var out []chain.UID
+	for _, w := range words {
+		u, err := chain.ParseUID(w)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, u)
+	}
+	return out, nil
+}
+
+func changeResult(c seal.Change) Result {
+	r := Result{
+		Data: map[string]any{"before": len(c.Before), "after": len(c.After), "key_kept": c.KeyKept, "locked_out": c.LockedOut},
+		Text: []string{fmt.Sprintf("%d recipients, there were %d", len(c.After), len(c.Before))},
+	}
+	if c.KeyKept {
+		r.Text = append(r.Text, "! the payload has the same key as before: who kept the old file or its key can still open it; seal the content anew to end that")
+	}
+	if c.LockedOut {
+		r.Text = append(r.Text, "! you cannot open it any more yourself")
+	}
+	return r
+}
+
+func runAgeExport(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
+	pw, err := opening(ctx, a, args)
+	if err != nil {
+		return Result{}, err
+	}
+	defer clear(pw)
+	spec := app.AgeSpec{In: args.Get("in"), Out: args.Get("out"), To: args.All("to"), Passphrase: pw, Armor: args.Has("armor"), Force: args.Has("force")}
+	return wrote(spec.Out), a.ExportAge(ctx, spec, sink)
+}
+
+func runAgeImport(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
+	spec := app.AgeSpec{In: args.Get("in"), Out: args.Get("out"), Keys: args.Get("keys"), Force: args.Has("force")}
+	return wrote(spec.Out), a.ImportAge(ctx, spec, sink)
+}
+
+func wrote(out string) Result {
+	return Result{Data: map[string]string{"out": out}, Text: []string{"wrote " + out}}
+}

@@ -1,0 +1,168 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"cipherdeck/crypto/agefile"
+	"cipherdeck/crypto/archive"
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/keys"
+	"cipherdeck/crypto/progress"
+	"cipherdeck/crypto/seal"
+)
+
+// openers is who opens containers: a passphrase, or else the vault's owner.
+func (a *App) openers(passphrase []byte) ([]seal.Identity, error) {
+	if passphrase != nil {
+		return []seal.Identity{seal.Passphrase(passphrase, keys.DefaultArgon2id())}, nil
+	}
+	_, me, err := a.opened()
+	if err != nil {
+		return nil, err
+	}
+	return []seal.Identity{seal.Pair(me.Pair)}, nil
+}
+
+// VerifyContainer reads a container to its end and writes nothing.
+func (a *App) VerifyContainer(ctx context.Context, path string, passphrase []byte, sink progress.Sink) (seal.Report, error) {
+	who, err := a.openers(passphrase)
+	if err != nil {
+		return seal.Report{}, err
+	}
+	return seal.VerifyFile(ctx, path, who, seal.FileOptions{Sink: sink})
+}
+
+// ListContainer lists the folder that a container holds. Only its index is
+// read.
+func (a *App) ListContainer(path string, passphrase []byte) ([]archive.Entry, error) {
+	who, err := a.openers(passphrase)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	r, _, err := seal.OpenArchive(f, st.Size(), who...)
+	if err != nil {
+		return nil, err
+	}
+	var out []archive.Entry
+	for e, err := range r.Entries() {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// OpenMember restores one file or folder of a container that holds a folder.
+func (a *App) OpenMember(ctx context.Context, spec SealSpec, member string, sink progress.Sink) (Sealed, error) {
+	who, err := a.openers(spec.Passphrase)
+	if err != nil {
+		return Sealed{}, err
+	}
+	e, err := seal.ExtractMember(ctx, spec.Out, spec.In, member, who, seal.FileOptions{Force: spec.Force, Sink: sink})
+	return Sealed{Out: spec.Out, Name: e.Path, Size: e.Size, Dir: e.Kind == archive.Dir}, err
+}
+
+// AddRecipients gives people a container. Its payload is not touched.
+func (a *App) AddRecipients(ctx context.Context, path string, people []chain.UID, unverified bool) (seal.Change, error) {
+	who, err := a.openers(nil)
+	if err != nil {
+		return seal.Change{}, err
+	}
+	var add []seal.Recipient
+	for _, u := range people {
+		pub, err := a.publicKeys(u, unverified)
+		if err != nil {
+			return seal.Change{}, err
+		}
+		add = append(add, seal.Hybrid(pub))
+	}
+	return seal.AddRecipients(ctx, path, who, add, seal.FileOptions{})
+}
+
+// RemoveRecipients takes people's way into a container away: a new header, the
+// payload as it was. Who has the old file or its key can still open it; only
+// sealing the content anew ends that.
+func (a *App) RemoveRecipients(ctx context.Context, path string, people []chain.UID) (seal.Change, error) {
+	who, err := a.openers(nil)
+	if err != nil {
+		return seal.Change{}, err
+	}
+	var gone []keys.Public
+	for _, u := range people {
+		pub, err := a.publicKeys(u, true)
+		if err != nil {
+			return seal.Change{}, err
+		}
+		gone = append(gone, pub)
+	}
+	return seal.RemoveRecipients(ctx, path, who, func(_ int, r seal.RecipientInfo) bool {
+		return slices.ContainsFunc(gone, func(p keys.Public) bool { return r.XWing == p.XWingKeyID() })
+	}, seal.FileOptions{})
+}
+
+func (a *App) publicKeys(u chain.UID, unverified bool) (keys.Public, error) {
+	acc, err := a.verified(u, unverified)
+	if err != nil {
+		return keys.Public{}, err
+	}
+	return keys.Public{RSA: acc.RSA, XWing: acc.XWing}, nil
+}
+
+// AgeSpec says what to convert from or to the format of age.
+type AgeSpec struct {
+	In, Out    string
+	To         []string // age recipients, for an export
+	Keys       string   // file of age or SSH private keys, for an import
+	Passphrase []byte   // of the container, for an export; of the key file, for an import
+	Armor      bool
+	Force      bool
+}
+
+// ExportAge writes the content of a container as an age file, which protects
+// it no better than its recipients do.
+func (a *App) ExportAge(ctx context.Context, spec AgeSpec, sink progress.Sink) error {
+	who, err := a.openers(spec.Passphrase)
+	if err != nil {
+		return err
+	}
+	to, err := agefile.ReadRecipients(strings.NewReader(strings.Join(spec.To, "\n")))
+	if err != nil {
+		return err
+	}
+	if len(to) == 0 {
+		return fmt.Errorf("%w: say for whom: --to age1…", ErrInput)
+	}
+	return agefile.ExportFile(ctx, spec.Out, spec.In, who, to, agefile.Options{Armor: spec.Armor, Force: spec.Force, Sink: sink})
+}
+
+// ImportAge seals the content of an age file for the vault's owner.
+func (a *App) ImportAge(ctx context.Context, spec AgeSpec, sink progress.Sink) error {
+	_, me, err := a.opened()
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(spec.Keys)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	ids, err := agefile.ReadIdentities(f, spec.Passphrase)
+	if err != nil {
+		return fmt.Errorf("%s: %w", spec.Keys, err)
+	}
+	return agefile.ImportFile(ctx, spec.Out, spec.In, ids, []seal.Recipient{seal.Hybrid(me.Pair.Public())}, seal.FileOptions{Force: spec.Force, Sink: sink})
+}
