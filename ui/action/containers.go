@@ -108,8 +108,7 @@ func runRecipientsAdd(ctx context.Context, a *app.App, args Args, _ progress.Sin
 	if err != nil {
 		return Result{}, err
 	}
-	c, err := a.AddRecipients(ctx, args.Get("in"), uids, args.Has("unverified"))
-	return changeResult(c), err
+	return changeResult(a.AddRecipients(ctx, args.Get("in"), uids, args.Has("unverified")))
 }
 
 func runRecipientsRemove(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
@@ -117,8 +116,7 @@ func runRecipientsRemove(ctx context.Context, a *app.App, args Args, _ progress.
 	if err != nil {
 		return Result{}, err
 	}
-	c, err := a.RemoveRecipients(ctx, args.Get("in"), uids)
-	return changeResult(c), err
+	return changeResult(a.RemoveRecipients(ctx, args.Get("in"), uids))
 }
 
 func parseUIDs(words []string) ([]chain.UID, error) {
@@ -133,7 +131,10 @@ func parseUIDs(words []string) ([]chain.UID, error) {
 	return out, nil
 }
 
-func changeResult(c seal.Change) Result {
+func changeResult(c seal.Change, err error) (Result, error) {
+	if err != nil {
+		return Result{}, err
+	}
 	r := Result{
 		Data: map[string]any{"before": len(c.Before), "after": len(c.After), "key_kept": c.KeyKept, "locked_out": c.LockedOut},
 		Text: []string{fmt.Sprintf("%d recipients, there were %d", len(c.After), len(c.Before))},
@@ -144,7 +145,7 @@ func changeResult(c seal.Change) Result {
 	if c.LockedOut {
 		r.Text = append(r.Text, "! you cannot open it any more yourself")
 	}
-	return r
+	return r, nil
 }
 
 func runAgeExport(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
@@ -154,14 +155,18 @@ func runAgeExport(ctx context.Context, a *app.App, args Args, sink progress.Sink
 	}
 	defer clear(pw)
 	spec := app.AgeSpec{In: args.Get("in"), Out: args.Get("out"), To: args.All("to"), Passphrase: pw, Armor: args.Has("armor"), Force: args.Has("force")}
-	return wrote(spec.Out), a.ExportAge(ctx, spec, sink)
+	return wrote(spec.Out, a.ExportAge(ctx, spec, sink))
 }
 
 func runAgeImport(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
 	spec := app.AgeSpec{In: args.Get("in"), Out: args.Get("out"), Keys: args.Get("keys"), Force: args.Has("force")}
-	return wrote(spec.Out), a.ImportAge(ctx, spec, sink)
+	return wrote(spec.Out, a.ImportAge(ctx, spec, sink))
 }
 
-func wrote(out string) Result {
-	return Result{Data: map[string]string{"out": out}, Text: []string{"wrote " + out}}
+// wrote is the result of writing out, unless err says that it was not.
+func wrote(out string, err error) (Result, error) {
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Data: map[string]string{"out": out}, Text: []string{"wrote " + out}}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"cipherdeck/attest"
 	"cipherdeck/attest/channel"
 	"cipherdeck/attest/manifest"
+	"cipherdeck/crypto/agefile"
 	"cipherdeck/crypto/archive"
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/cobblestone"
@@ -139,6 +140,10 @@ func inputFaults() []faultRule {
 		{seal.ErrNotRegular, "not-a-file", ExitInput, "give a file, or for seal a folder and an output with a name"},
 		{seal.ErrNotArchive, "not-a-folder", ExitInput, "it holds one file: open all of it"},
 		{seal.ErrChanged, "conflict", ExitConflict, cureTryAgain},
+		{agefile.ErrKey, "age-key", ExitInput, "give age or SSH keys as age writes them"},
+		{agefile.ErrIdentity, "foreign-key", ExitLocked, "give the private key that the age file was made for"},
+		{agefile.ErrPassphrase, "age-key", ExitInput, "take the passphrase off a copy of the SSH key, or use an age key"},
+		{agefile.ErrFile, "damaged", ExitDamaged, "get the age file again"},
 		{archive.ErrFormat, "damaged", ExitDamaged, cureSealAgain},
 		{archive.ErrPath, "archive-path", ExitDamaged, "do not open it: a name in it would be written elsewhere"},
 		{archive.ErrLink, "archive-path", ExitDamaged, "do not open it: a name in it would be written elsewhere"},
