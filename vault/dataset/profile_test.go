@@ -352,3 +352,42 @@ func FuzzProfile(f *testing.F) {
 		}
 	})
 }
+
+func TestPatterns(t *testing.T) {
+	for name, c := range map[string]struct {
+		is      func(string) bool
+		yes, no []string
+	}{
+		"iban":  {isIBAN, []string{"DE89370400440532013000", "GB82 WEST 1234 5698 7654 32"}, []string{"DE88370400440532013000", "DE8937", "de89370400440532013000", ""}},
+		"card":  {isCard, []string{"4111111111111111", "3782-822463-10005"}, []string{"4111111111111112", "0000000000000000", "411111111111", "4111x"}},
+		"phone": {isPhone, []string{"+49 30 901820", "030/901820", "(555) 123-4567"}, []string{"1234567", "10.20.30.40", "12", "+49 30 x"}},
+		"mail":  {isEmail, []string{"a.b+c@example.co.uk"}, []string{"@example.org", "a@b", "a b@example.org", "a@@example.org", "a@example.o"}},
+		"name":  {isPersonName, []string{"Ann Lee", "Jean-Luc O’Neil"}, []string{"Ann", "ann lee", "Ann 2", "Room Number 12"}},
+		"post":  {isUKPostcode, []string{"SW1A 1AA", "M1 1AE"}, []string{"SW1A1AA", "Ann Lee", "10115"}},
+	} {
+		for _, s := range c.yes {
+			if !c.is(s) {
+				t.Errorf("%q is no %s", s, name)
+			}
+		}
+		for _, s := range c.no {
+			if c.is(s) {
+				t.Errorf("%q is a %s", s, name)
+			}
+		}
+	}
+}
+
+func TestParseDay(t *testing.T) {
+	for _, c := range []struct{ in, order, want string }{
+		{"2024-02-29", "", "2024-02-29"}, {"2023-02-29", "", ""}, {"1900-02-29", "", ""}, {"2000-02-29T10:00:00Z", "", "2000-02-29"},
+		{"2024/5/31", "", ""}, {"31.5.2024", "", "2024-05-31"}, {"05/31/2024", "", "2024-05-31"}, {"05/31/2024", "dmy", ""},
+		{"03/04/2024", "mdy", "2024-03-04"}, {"03/04/2024", "dmy", "2024-04-03"}, {"2024-05-31x", "", ""}, {"1.2.34567", "", ""}, {"1.2.3", "", ""},
+		{"12345678", "", ""}, {"1.234567", "", ""}, {"0.0.2024", "", ""}, {"", "", ""},
+	} {
+		d, ok := ParseDay(c.in, c.order)
+		if ok != (c.want != "") || ok && d.String() != c.want {
+			t.Errorf("%q %q: %v %v, want %q", c.in, c.order, d, ok, c.want)
+		}
+	}
+}
