@@ -73,17 +73,6 @@ func (c *countTo) ReadFrom(src io.Reader) (int64, error) {
 	return n, err
 }
 
-// openDir is OpenFile for a container of a directory.
-func openDir(ctx context.Context, out string, src io.Reader, ids []Identity, o FileOptions) (Meta, error) {
-	r, err := Open(src, ids...)
-	if err != nil {
-		return Meta{}, err
-	}
-	return r.Meta, makeDir(out, r.Meta, func(tmp string) error {
-		return payloadError(archive.Extract(ctx, tmp, r, phase(o, r.Meta)))
-	})
-}
-
 // makeDir makes the directory out from what fill puts into an empty one, or
 // leaves nothing.
 func makeDir(out string, m Meta, fill func(tmp string) error) (err error) {

@@ -77,6 +77,12 @@ func TestDirectoryRoundTrip(t *testing.T) {
 		only(t, filepath.Dir(box), "box")
 		f, _ := os.Open(box)
 		defer f.Close()
+		stream := filepath.Join(t.TempDir(), "stream")
+		if _, err := OpenStream(t.Context(), stream, io.MultiReader(f), byEpoch, FileOptions{}); err != nil {
+			t.Error(err)
+		}
+		sameFiles(t, stream, files)
+		f.Seek(0, io.SeekStart)
 		if i, err := Inspect(f); err != nil || !i.Archive() || i.Padded() != pad || i.CBC() != cbc {
 			t.Errorf("%+v %v", i, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"cipherdeck/crypto/archive"
 	"cipherdeck/crypto/progress"
 )
 
@@ -98,30 +99,32 @@ func openFile(ctx context.Context, out, in string, ids []Identity, o FileOptions
 		return Meta{}, err
 	}
 	defer src.Close()
-	i, err := Inspect(src)
+	return openTo(ctx, out, src, st, ids, o)
+}
+
+// OpenStream is OpenFile for a container that comes from a pipe.
+func OpenStream(ctx context.Context, out string, src io.Reader, ids []Identity, o FileOptions) (Meta, error) {
+	return openTo(ctx, out, src, nil, ids, o)
+}
+
+// openTo writes the content of src to out; in is the file that src is, or nil.
+func openTo(ctx context.Context, out string, src io.Reader, in os.FileInfo, ids []Identity, o FileOptions) (Meta, error) {
+	r, err := Open(src, ids...)
 	if err != nil {
 		return Meta{}, err
 	}
-	if _, err := src.Seek(0, io.SeekStart); err != nil {
-		return Meta{}, err
+	if r.Info.Archive() {
+		return r.Meta, makeDir(out, r.Meta, func(tmp string) error {
+			return payloadError(archive.Extract(ctx, tmp, r, phase(o, r.Meta)))
+		})
 	}
-	if i.Archive() {
-		return openDir(ctx, out, src, ids, o)
-	}
-	var m Meta
-	err = writeWhole(out, st, o.Force, func(dst *os.File) error {
-		r, err := Open(src, ids...)
-		if err != nil {
-			return err
-		}
-		m = r.Meta
+	return r.Meta, writeWhole(out, in, o.Force, func(dst *os.File) error {
 		if _, err := r.Copy(ctx, dst, o.Sink); err != nil {
 			return err
 		}
-		m.restoreTime(dst.Name())
+		r.Meta.restoreTime(dst.Name())
 		return nil
 	})
-	return m, err
 }
 
 // restoreTime is a hint: file systems differ in the times they can hold.
