@@ -247,11 +247,7 @@ func (r *Reader) fill() {
 	switch {
 	case r.err != nil:
 		r.plain = nil
-	case n < sealedSize:
-		if len(r.plain) >= chunkSize {
-			r.plain, r.err = nil, fmt.Errorf("%w: the last chunk is full", ErrAuth)
-			return
-		}
+	case n < sealedSize: // too short to hold a full chunk
 		r.err = io.EOF
 	case len(r.plain) != chunkSize:
 		r.plain, r.err = nil, fmt.Errorf("%w: chunk %d is not full", ErrAuth, r.m.k-1)

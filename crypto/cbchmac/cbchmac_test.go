@@ -87,3 +87,20 @@ func TestTagOfRFC7518(t *testing.T) {
 		t.Error("the tag is not HMAC-SHA-512(A ‖ IV ‖ E ‖ AL)")
 	}
 }
+
+// Who has the key can make a chunk of the right length that holds more than a
+// chunk: there must be one form of a message only.
+func TestChunkOfAHostileWriter(t *testing.T) {
+	for n, want := range map[int]error{chunkSize: nil, chunkSize + 1: ErrAuth, chunkSize + 15: ErrAuth} {
+		header := make([]byte, headerSize)
+		m, commit, err := derive([32]byte{1}, header[:saltSize], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(header[saltSize:], commit)
+		b := append(header, m.seal(make([]byte, n))...)
+		if _, err := opened(append(b, m.seal(nil)...), 1, ""); !errors.Is(err, want) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}

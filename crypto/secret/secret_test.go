@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/keys"
 )
 
@@ -102,6 +103,15 @@ func TestCheck(t *testing.T) {
 	}
 	if err := again.Match("bob", seed); !errors.Is(err, ErrOther) {
 		t.Error(err)
+	}
+	sign, _ := keys.Ed25519(seed)
+	spki, xwing, _ := c.Public.Marshal()
+	one, err := doc.Sign(CheckType, checkBody{1, "ana", spki, xwing, c.Signer}, sign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenCheck(one); !errors.Is(err, ErrCheck) {
+		t.Error("one signature is enough:", err)
 	}
 	for i := 0; i < len(c.Raw); i += 7 {
 		bad := bytes.Clone(c.Raw)
