@@ -25,6 +25,16 @@ const maxWraps = chain.MaxMembers * (4 << 10)
 // ring is the epoch keys that an identity holds, by epoch.
 type ring map[uint32][32]byte
 
+// key is the key of an epoch. The error wraps ErrNoKey: an absent key must
+// never be taken for one of zero bytes.
+func (r ring) key(epoch uint32) ([32]byte, error) {
+	k, ok := r[epoch]
+	if !ok {
+		return k, fmt.Errorf("%w: epoch %d", ErrNoKey, epoch)
+	}
+	return k, nil
+}
+
 // label builds the context of everything that is encrypted in a project: what
 // it is, of which project, in which epoch.
 func label(what string, nonce [32]byte, epoch uint32, more ...[]byte) []byte {

@@ -11,6 +11,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/cobblestone"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
@@ -72,6 +73,11 @@ func (p *Project) Add(ctx context.Context, meta Item, r io.Reader, sink progress
 	if err := checkMeta(meta); err != nil {
 		return Item{}, err
 	}
+	// Before anything is sent: a refusal by the server alone is no refusal.
+	if err := p.mayWrite(); err != nil {
+		return Item{}, err
+	}
+	start := p.state.Epoch().Number
 	if _, err := p.Item(meta.Name); err == nil {
 		return Item{}, fmt.Errorf("%w: %q", ErrExists, meta.Name)
 	}
@@ -88,7 +94,14 @@ func (p *Project) Add(ctx context.Context, meta Item, r io.Reader, sink progress
 			return fmt.Errorf("%w: %q", ErrExists, it.Name)
 		}
 		it.Epoch = p.state.Epoch().Number
-		it.Key, err = sealSmall(p.keys[it.Epoch], "item", label("item", p.state.Nonce, it.Epoch, it.ID[:]), key[:])
+		if it.Epoch != start {
+			return fmt.Errorf("%w: epoch %d began while %q was sent, and its key may have gone out under epoch %d; add it again", ErrEpoch, it.Epoch, it.Name, start)
+		}
+		epochKey, err := p.keys.key(it.Epoch)
+		if err != nil {
+			return err
+		}
+		it.Key, err = sealSmall(epochKey, "item", label("item", p.state.Nonce, it.Epoch, it.ID[:]), key[:])
 		x.Items = append(x.Items, it)
 		return err
 	})
@@ -128,9 +141,9 @@ func (p *Project) Read(ctx context.Context, it Item, w io.Writer, sink progress.
 }
 
 func (p *Project) itemKey(it Item) ([32]byte, error) {
-	ek, ok := p.keys[it.Epoch]
-	if !ok {
-		return [32]byte{}, fmt.Errorf("%w: epoch %d, item %q", ErrNoKey, it.Epoch, it.Name)
+	ek, err := p.keys.key(it.Epoch)
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("item %q: %w", it.Name, err)
 	}
 	k, err := openSmall(ek, "item", label("item", p.state.Nonce, it.Epoch, it.ID[:]), it.Key)
 	if err != nil || len(k) != 32 {
@@ -208,6 +221,9 @@ func (p *Project) putPiece(ctx context.Context, it *Item, key [32]byte, plain []
 // index when somebody else was faster.
 func (p *Project) Edit(ctx context.Context, change func(*index) error) error {
 	return p.retry(ctx, func() error {
+		if err := p.mayWrite(); err != nil {
+			return err
+		}
 		x := p.index
 		x.Items = slices.Clone(p.index.Items)
 		if err := change(&x); err != nil {
@@ -238,7 +254,11 @@ func (p *Project) sealIndex(x index) ([]byte, error) {
 	framed = append(framed, plain...)
 	framed = append(framed, make([]byte, padme(int64(len(framed)))-int64(len(framed)))...)
 	e := p.state.Epoch().Number
-	ct, err := sealSmall(p.keys[e], "index", label("index", p.state.Nonce, e), framed)
+	key, err := p.keys.key(e)
+	if err != nil {
+		return nil, err
+	}
+	ct, err := sealSmall(key, "index", label("index", p.state.Nonce, e), framed)
 	return append(binary.BigEndian.AppendUint32(nil, e), ct...), err
 }
 
@@ -262,9 +282,9 @@ func openIndex(nonce [32]byte, keys ring, blob []byte) (index, error) {
 		return x, fmt.Errorf("%w: index of %d bytes", ErrDamaged, len(blob))
 	}
 	e := binary.BigEndian.Uint32(blob)
-	key, ok := keys[e]
-	if !ok {
-		return x, fmt.Errorf("%w: epoch %d, index", ErrNoKey, e)
+	key, err := keys.key(e)
+	if err != nil {
+		return x, fmt.Errorf("index: %w", err)
 	}
 	plain, err := openSmall(key, "index", label("index", nonce, e), blob[4:])
 	if err != nil || len(plain) < 4 {
@@ -275,9 +295,45 @@ func openIndex(nonce [32]byte, keys ring, blob []byte) (index, error) {
 		return x, fmt.Errorf("%w: index framing", ErrDamaged)
 	}
 	if err := doc.Decode(plain[4:4+n], &x); err != nil {
-		return x, fmt.Errorf("%w: index: %w", ErrDamaged, err)
+		return index{}, fmt.Errorf("%w: index: %w", ErrDamaged, err)
+	}
+	if err := x.check(); err != nil {
+		return index{}, fmt.Errorf("%w: index: %w", ErrDamaged, err)
 	}
 	return x, nil
+}
+
+// check holds what another member wrote to the rules of an index.
+func (x index) check() error {
+	if x.V != 1 {
+		return fmt.Errorf("version %d, want 1", x.V)
+	}
+	names := map[string]bool{}
+	for _, it := range x.Items {
+		if err := checkMeta(it); err != nil {
+			return err
+		}
+		if names[it.Name] {
+			return fmt.Errorf("two items are called %q", it.Name)
+		}
+		names[it.Name] = true
+		if want := (padme(it.Size) + PieceSize - 1) / PieceSize; it.Size < 0 || it.Rows < 0 || int64(len(it.Pieces)) != want {
+			return fmt.Errorf("item %q: %d bytes in %d pieces", it.Name, it.Size, len(it.Pieces))
+		}
+	}
+	return nil
+}
+
+// mayWrite refuses early what the chain or the server would refuse late.
+func (p *Project) mayWrite() error {
+	switch me := p.me.Account.UID; {
+	case !p.state.Allows(me, chain.OpWrite):
+		return fmt.Errorf("%w: role %s", chain.ErrRight, p.state.Members[me].Role)
+	case p.damage != nil:
+		return p.damage
+	}
+	_, err := p.keys.key(p.state.Epoch().Number)
+	return err
 }
 
 // padme rounds n up so that its lowest bits leak at most O(log log n) bits

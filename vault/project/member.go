@@ -31,9 +31,12 @@ func (p *Project) Share(ctx context.Context, a *chain.Account, role chain.Role) 
 	return p.retry(ctx, func() error {
 		b := chain.AddBody{Account: a.Raw, Role: role, Wrap: []byte{}}
 		if role.Allows(chain.OpRead) {
-			var err error
 			e := p.state.Epoch().Number
-			if b.Wrap, err = wrapFor(a, p.keys[e], p.state.Nonce, e); err != nil {
+			key, err := p.keys.key(e)
+			if err != nil {
+				return err
+			}
+			if b.Wrap, err = wrapFor(a, key, p.state.Nonce, e); err != nil {
 				return err
 			}
 		}
@@ -53,7 +56,10 @@ func (p *Project) Remove(ctx context.Context, u chain.UID) (Report, error) {
 		rest := p.state.Members
 		rest = without(rest, u)
 		old := p.state.Epoch().Number
-		prev := p.keys[old]
+		prev, err := p.keys.key(old)
+		if err != nil {
+			return err
+		}
 		e, key, wraps, err := newEpoch(p.state.Nonce, old+1, &prev, rest)
 		if err != nil {
 			return err
@@ -105,10 +111,11 @@ type Reach struct {
 
 // ReachOf computes the reach of me in project pid.
 func ReachOf(ctx context.Context, srv Server, me *account.Me, pid id.ID) (Reach, error) {
-	st, _, err := history(ctx, srv, pid, Seen{})
+	h, err := history(ctx, srv, pid, Seen{})
 	if err != nil {
 		return Reach{}, err
 	}
+	st := h.state
 	keys, err := reach(ctx, srv, me, st)
 	if err != nil {
 		return Reach{}, err

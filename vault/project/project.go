@@ -60,6 +60,7 @@ var (
 	ErrDamaged   = errors.New("stored project data is damaged or was exchanged")
 	ErrNotFound  = errors.New("no such item")
 	ErrExists    = errors.New("an item of this name exists")
+	ErrEpoch     = errors.New("the project's key was changed meanwhile")
 )
 
 // Seen is the last head that was verified here. It lives in the vault.
@@ -77,6 +78,10 @@ type Project struct {
 	rev   uint64
 	keys  ring
 	index index
+
+	heads   []id.ID // ids of all links, by sequence number
+	indexes []id.ID // the index after each link
+	damage  error   // why the newest index does not open; nil when it does
 }
 
 // Create starts a project called name. create stores the genesis link and
@@ -97,7 +102,7 @@ func Create(ctx context.Context, create func(context.Context, []byte) (Server, e
 	if err != nil {
 		return nil, err
 	}
-	p := &Project{srv: srv, me: me, now: now, state: st, keys: ring{1: key}, index: index{V: 1, Name: name}}
+	p := &Project{srv: srv, me: me, now: now, state: st, keys: ring{1: key}, index: index{V: 1, Name: name}, heads: []id.ID{st.Head}, indexes: []id.ID{st.Index}}
 	if err := p.putBytes(ctx, wraps); err != nil {
 		return nil, err
 	}
@@ -126,6 +131,16 @@ func (p *Project) Name() string { return p.index.Name }
 // Seen is the head that this Project has verified.
 func (p *Project) Seen() Seen { return Seen{Seq: p.state.Seq, Head: p.state.Head} }
 
+// Contains reports whether the verified chain has the link seen: whether this
+// is a continuation of what was seen.
+func (p *Project) Contains(seen Seen) bool {
+	return seen.Seq < uint64(len(p.heads)) && p.heads[seen.Seq] == seen.Head
+}
+
+// Damage says why the newest index does not open, nil when it does. Membership
+// can still be changed then, so that whoever wrote it can be removed.
+func (p *Project) Damage() error { return p.damage }
+
 // State is the verified state of the chain.
 func (p *Project) State() *chain.State { return p.state }
 
@@ -150,15 +165,16 @@ func (p *Project) Refresh(ctx context.Context) error {
 }
 
 func (p *Project) load(ctx context.Context, pid id.ID, seen Seen) error {
-	st, rev, err := history(ctx, p.srv, pid, seen)
+	h, err := history(ctx, p.srv, pid, seen)
 	if err != nil {
 		return err
 	}
+	st := h.state
 	m, ok := st.Members[p.me.Account.UID]
 	if !ok {
 		return ErrNotMember
 	}
-	p.state, p.rev = st, rev
+	p.state, p.rev, p.heads, p.indexes, p.damage = st, h.rev, h.heads, h.indexes, nil
 	if m.Role == chain.Auditor {
 		p.keys, p.index = nil, index{}
 		return nil
@@ -166,7 +182,31 @@ func (p *Project) load(ctx context.Context, pid id.ID, seen Seen) error {
 	if p.keys, err = unwrapAll(ctx, p.srv, p.me, st); err != nil {
 		return err
 	}
-	return p.loadIndex(ctx)
+	err = p.loadIndex(ctx)
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNoKey) {
+		p.damage, p.index = fmt.Errorf("%w; link %d is by %s", err, st.Seq, st.Last.Author.Short()), index{V: 1}
+		return nil
+	}
+	return err
+}
+
+// Repair puts back the newest index that opens, in place of one that does not,
+// and returns the link that it is from. What was added after it is lost.
+func (p *Project) Repair(ctx context.Context) (uint64, error) {
+	if p.damage == nil {
+		return 0, fmt.Errorf("%w: the index opens; there is nothing to repair", ErrExists)
+	}
+	for seq := len(p.indexes) - 1; seq >= 0; seq-- {
+		blob, err := ReadBlob(ctx, p.srv, p.indexes[seq], maxIndexBlob)
+		if err != nil {
+			continue
+		}
+		if x, err := openIndex(p.state.Nonce, p.keys, blob); err == nil {
+			p.index, p.damage = x, nil
+			return uint64(seq), p.Edit(ctx, func(*index) error { return nil })
+		}
+	}
+	return 0, p.damage
 }
 
 // extend signs a link, stores it and makes it the head.
@@ -183,6 +223,7 @@ func (p *Project) extend(ctx context.Context, kind string, body any) error {
 		return err
 	}
 	p.state, p.rev = next, rev
+	p.heads, p.indexes = append(p.heads, next.Head), append(p.indexes, next.Index)
 	return nil
 }
 

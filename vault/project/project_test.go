@@ -81,7 +81,7 @@ func (s *shelf) GetBlob(_ context.Context, i id.ID, off, n int64) (io.ReadCloser
 	defer s.mu.Unlock()
 	b, ok := s.blobs[i]
 	if !ok {
-		return nil, errors.New("no such blob")
+		return nil, fmt.Errorf("%w: no such blob", ErrDamaged)
 	}
 	return io.NopCloser(bytes.NewReader(b)), nil
 }
