@@ -3,12 +3,19 @@
 // and the last head of each that she checked.
 //
 // It is one file. A random 32-byte vault key seals the State. Each slot of the
-// file holds the same vault key sealed under another secret, a passphrase or a
-// random key in the keyring of the operating system, so ways to unlock can be
-// added and removed without touching the rest (the idea of LUKS). A MAC under
-// the vault key covers all slots and the generation number: a slot that was
-// added, removed or made cheaper by somebody without the key is noticed at the
-// next unlock. docs/formats/vault.md has the bytes.
+// file holds the same vault key sealed under another secret, so ways to unlock
+// can be added and removed without touching the rest (the idea of LUKS):
+//
+//   - a passphrase, a random key in the keyring of the operating system, or both
+//     together;
+//   - a recovery code on paper (Kit prints it), or k of n shares (Group);
+//   - a device: package vault/tpm.
+//
+// A MAC under the vault key covers all slots and the generation number: a slot
+// that was added, removed or made cheaper by somebody without the key is noticed
+// at the next unlock. RotateKey gives the vault a new key, in several sittings if
+// need be. docs/formats/vault.md has the bytes; files of version 1 are read, and
+// written as version 2 at the next save, with the old file kept as .v1.bak.
 //
 // Saving is atomic and safe between processes: lock, read again what is there,
 // apply the change to that, write beside, sync, read back and decrypt, keep the
@@ -18,8 +25,10 @@
 // What it does not do. The file cannot tell that all of it was replaced by an
 // older copy of itself, except while it is open; heads are compared with the
 // servers for that. Removing a slot does not change the vault key: who kept an
-// old copy of the file and its old passphrase can open later versions too; make
-// a new vault in that case. Go cannot promise that memory is erased: Close
+// old copy of the file and its old passphrase can open later versions too; use
+// RotateKey in that case. Nothing here waits longer after a wrong passphrase:
+// whoever has the file guesses elsewhere, and the cost of Argon2id is what he
+// pays. PKCS#11 tokens are not built. Go cannot promise that memory is erased: Close
 // overwrites the buffers it knows of. Any process of the same user can read the
 // keyring while it is unlocked. Locking over a network file system is as good
 // as its flock.
@@ -45,6 +54,12 @@ var (
 	ErrNotFound        = errors.New("there is no vault")
 	ErrTooLarge        = errors.New("vault would be larger than a vault may be")
 	ErrClosed          = errors.New("vault is closed")
+	// ErrRotated: another process gave the vault a new key; unlock it again.
+	ErrRotated = errors.New("vault has a new key: unlock it again")
+	// ErrCode: a recovery code or share with a typing mistake, or of another vault.
+	ErrCode = errors.New("code or share is not right")
+	// ErrShares: fewer shares than the slot needs, or ones that do not fit together.
+	ErrShares = errors.New("shares do not open this vault")
 	// ErrPermissions: others could read or replace the file; the text says how to cure it.
 	ErrPermissions = private.ErrPermissions
 	// ErrLocked: another process was saving for the whole waiting time of 10 s.

@@ -15,7 +15,7 @@ const (
 	// magic has a byte above 127 and both kinds of line end, so that a transfer
 	// in text mode is noticed (the idea of PNG).
 	magic   = "\x89CDV\r\n\x1a\n"
-	version = 1
+	version = 2 // what is written; 1 is read
 
 	idSize   = 16
 	keySize  = 32
@@ -28,8 +28,10 @@ const (
 
 // file is a vault file taken apart. Nothing in it is believed before verify.
 type file struct {
+	version    uint16
 	id         [idSize]byte
 	generation uint64 // counts saves
+	rotations  uint32 // counts vault keys; always 0 in version 1
 	slots      []slot
 	mac        []byte // HMAC over all bytes before it
 	body       []byte // sealed State
@@ -37,9 +39,12 @@ type file struct {
 
 // head is everything that the MAC covers.
 func (f *file) head() []byte {
-	b := append([]byte(magic), 0, version)
+	b := binary.BigEndian.AppendUint16([]byte(magic), f.version)
 	b = append(b, f.id[:]...)
 	b = binary.BigEndian.AppendUint64(b, f.generation)
+	if f.version > 1 {
+		b = binary.BigEndian.AppendUint32(b, f.rotations)
+	}
 	b = binary.BigEndian.AppendUint16(b, uint16(len(f.slots)))
 	for _, s := range f.slots {
 		b = binary.BigEndian.AppendUint16(b, uint16(len(s.raw)))
@@ -71,18 +76,26 @@ func (f *file) marshal(key, plain []byte) ([]byte, error) {
 
 // open verifies the slots and opens the body. Errors wrap ErrDamaged.
 func (f *file) open(key []byte) (plain []byte, err error) {
-	want, err := f.sum(key)
-	if err != nil {
+	if err := f.authenticate(key); err != nil {
 		return nil, err
-	}
-	if !hmac.Equal(want, f.mac) {
-		return nil, fmt.Errorf("%w: the list of slots is not the one that was saved", ErrDamaged)
 	}
 	plain, err = openBody(key, f.context(), f.body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
 	}
 	return plain, nil
+}
+
+// authenticate verifies the slots. Errors wrap ErrDamaged.
+func (f *file) authenticate(key []byte) error {
+	want, err := f.sum(key)
+	if err != nil {
+		return err
+	}
+	if !hmac.Equal(want, f.mac) {
+		return fmt.Errorf("%w: the list of slots is not the one that was saved", ErrDamaged)
+	}
+	return nil
 }
 
 func (f *file) sum(key []byte) ([]byte, error) {
@@ -116,8 +129,9 @@ func parse(b []byte) (*file, error) {
 		return nil, ErrNotVault
 	}
 	r := &reader{b: b[len(magic):]}
-	if v := r.u16(); v != version && !r.short {
-		return nil, fmt.Errorf("%w: version %d, want %d", ErrVersion, v, version)
+	v := r.u16()
+	if (v < 1 || v > version) && !r.short {
+		return nil, fmt.Errorf("%w: version %d, want 1 to %d", ErrVersion, v, version)
 	}
 	if len(b) < sha256.Size {
 		return nil, fmt.Errorf("%w: cut off after %d bytes", ErrDamaged, len(b))
@@ -127,13 +141,16 @@ func parse(b []byte) (*file, error) {
 		return nil, fmt.Errorf("%w: checksum does not match", ErrDamaged)
 	}
 	r.b = r.b[:max(0, len(r.b)-sha256.Size)]
-	return r.file()
+	return r.file(v)
 }
 
-func (r *reader) file() (*file, error) {
-	f := &file{}
+func (r *reader) file(version uint16) (*file, error) {
+	f := &file{version: version}
 	copy(f.id[:], r.take(idSize))
 	f.generation = r.u64()
+	if version > 1 {
+		f.rotations = r.u32()
+	}
 	n := r.u16()
 	if n < 1 || n > maxSlots {
 		return nil, fmt.Errorf("%w: %d slots, want 1 to %d", ErrDamaged, n, maxSlots)
@@ -142,6 +159,9 @@ func (r *reader) file() (*file, error) {
 		s, err := parseSlot(r.take(int(r.u16())), r.take(sealedSize))
 		if err != nil {
 			return nil, err
+		}
+		if version == 1 && (s.Type > SlotKeyring || len(s.Data) > 0) {
+			return nil, fmt.Errorf("%w: slot of type %d, which version 1 has not", ErrDamaged, s.Type)
 		}
 		f.slots = append(f.slots, s)
 	}
@@ -171,4 +191,5 @@ func (r *reader) take(n int) []byte {
 }
 
 func (r *reader) u16() uint16 { return binary.BigEndian.Uint16(r.take(2)) }
+func (r *reader) u32() uint32 { return binary.BigEndian.Uint32(r.take(4)) }
 func (r *reader) u64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -139,27 +140,35 @@ func wait(ctx context.Context, f func() error, late func()) error {
 // (ErrKeyringInUse; delete it first). Removing the slot later does not delete
 // the entry: call k.Delete.
 func KeyringSlot(k Keyring) NewSlot {
-	return NewSlot{Label: "keyring", fill: func(ctx context.Context, h *slotHeader) ([]byte, func(), error) {
-		h.Type, h.Entry = SlotKeyring, "unnamed"
-		if n, ok := k.(namedKeyring); ok {
-			h.Entry = n.Entry()
-		}
-		nothing := func() {}
+	return NewSlot{Label: "keyring", fill: func(ctx context.Context, _ [idSize]byte, h *slotHeader) ([]byte, func(), error) {
+		h.Type, h.Entry = SlotKeyring, entryOf(k)
 		if err := h.check(); err != nil {
 			return nil, nothing, err
 		}
-		if _, err := k.Get(ctx); err == nil {
-			return nil, nothing, fmt.Errorf("%w: %s", ErrKeyringInUse, h.Entry)
-		} else if !errors.Is(err, ErrKeyringMissing) {
-			return nil, nothing, err
-		}
-		secret := make([]byte, keySize)
-		rand.Read(secret)
-		if err := k.Set(ctx, secret); err != nil {
-			return nil, nothing, err
-		}
-		return secret, func() { k.Delete(context.WithoutCancel(ctx)) }, nil
+		return deposit(ctx, k, h.Entry)
 	}}
+}
+
+func entryOf(k Keyring) string {
+	if n, ok := k.(namedKeyring); ok {
+		return n.Entry()
+	}
+	return "unnamed"
+}
+
+// deposit puts a new random secret into k, which must be empty.
+func deposit(ctx context.Context, k Keyring, entry string) (secret []byte, undo func(), err error) {
+	if _, err := k.Get(ctx); err == nil {
+		return nil, nothing, fmt.Errorf("%w: %s", ErrKeyringInUse, entry)
+	} else if !errors.Is(err, ErrKeyringMissing) {
+		return nil, nothing, err
+	}
+	secret = make([]byte, keySize)
+	rand.Read(secret)
+	if err := k.Set(ctx, secret); err != nil {
+		return nil, nothing, err
+	}
+	return secret, func() { k.Delete(context.WithoutCancel(ctx)) }, nil
 }
 
 // FromKeyring unlocks with the secret that KeyringSlot left in k. Open fails
@@ -168,7 +177,7 @@ func FromKeyring(k Keyring) Unlocker { return fromKeyring{k} }
 
 type fromKeyring struct{ k Keyring }
 
-func (u fromKeyring) unlock(ctx context.Context, f *file) ([]byte, error) {
+func (u fromKeyring) unlock(ctx context.Context, f *file) (opened, error) {
 	result := ErrNoSlot
 	var secret []byte
 	for _, s := range f.slots {
@@ -178,14 +187,14 @@ func (u fromKeyring) unlock(ctx context.Context, f *file) ([]byte, error) {
 		if secret == nil { // asked for only when there is a use for it
 			var err error
 			if secret, err = u.k.Get(ctx); err != nil {
-				return nil, err
+				return opened{}, err
 			}
 			defer clear(secret)
 		}
-		if key, ok := s.vaultKey(f.id, secret); ok {
-			return key, nil
+		if o, ok := f.try(s, bytes.Clone(secret)); ok {
+			return o, nil
 		}
 		result = ErrKeyringMismatch
 	}
-	return nil, result
+	return opened{}, result
 }

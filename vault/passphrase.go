@@ -22,15 +22,24 @@ const MinPassphrase = 8
 // Making it fails with ErrWeak for fewer than MinPassphrase characters, with
 // keys.ErrKDF for parameters outside the limits.
 func PassphraseSlot(pw []byte, params keys.Argon2id) NewSlot {
-	return NewSlot{Label: "passphrase", fill: func(ctx context.Context, h *slotHeader) ([]byte, func(), error) {
+	return NewSlot{Label: "passphrase", fill: func(ctx context.Context, _ [idSize]byte, h *slotHeader) ([]byte, func(), error) {
 		h.Type, h.T, h.MKiB, h.P = SlotPassphrase, params.T, params.MKiB, params.P
-		nothing := func() {}
-		if n := utf8.RuneCount(norm.NFC.Bytes(pw)); n < MinPassphrase {
-			return nil, nothing, fmt.Errorf("%w: %d characters, want at least %d", ErrWeak, n, MinPassphrase)
+		if err := checkPassphrase(pw); err != nil {
+			return nil, nothing, err
 		}
 		secret, err := stretch(ctx, params, pw, h.Salt)
 		return secret, nothing, err
 	}}
+}
+
+// nothing is the undo of a slot that has no part outside of the vault.
+func nothing() {}
+
+func checkPassphrase(pw []byte) error {
+	if n := utf8.RuneCount(norm.NFC.Bytes(pw)); n < MinPassphrase {
+		return fmt.Errorf("%w: %d characters, want at least %d", ErrWeak, n, MinPassphrase)
+	}
+	return nil
 }
 
 // Passphrase unlocks with a passphrase. The caller wipes pw after Open.
@@ -40,7 +49,7 @@ type passphrase []byte
 
 // unlock tries every passphrase slot, in order. A slot whose cost is refused is
 // passed over: it may be for another machine, and another slot may do.
-func (p passphrase) unlock(ctx context.Context, f *file) ([]byte, error) {
+func (p passphrase) unlock(ctx context.Context, f *file) (opened, error) {
 	var refused error
 	none := ErrNoSlot
 	for _, s := range f.slots {
@@ -53,21 +62,19 @@ func (p passphrase) unlock(ctx context.Context, f *file) ([]byte, error) {
 			refused = fmt.Errorf("slot %s (%s): %w", s.name(), s.Label, err)
 			continue
 		case errors.Is(err, keys.ErrEmptyPassphrase):
-			return nil, ErrWrongPassphrase
+			return opened{}, ErrWrongPassphrase
 		case err != nil:
-			return nil, err
+			return opened{}, err
 		}
-		key, ok := s.vaultKey(f.id, secret)
-		clear(secret)
-		if ok {
-			return key, nil
+		if o, ok := f.try(s, secret); ok {
+			return o, nil
 		}
 		none = ErrWrongPassphrase
 	}
 	if refused != nil {
-		return nil, refused
+		return opened{}, refused
 	}
-	return nil, none
+	return opened{}, none
 }
 
 // stretch derives a slot secret. Argon2id cannot be interrupted: when ctx ends

@@ -20,7 +20,7 @@ import (
 // Errors wrap ErrClosed, ErrLocked, ErrPermissions, ErrDamaged, ErrRolledBack,
 // ErrTooLarge, or are those of f and of the file system.
 func (v *Vault) Update(f func(*State) error) error {
-	return v.save(backup(v.path), func(_ *file, st *State, _ []byte) error { return f(st) })
+	return v.save(func(c *change) error { return f(&c.st) })
 }
 
 // AddSlot adds a way to unlock. Errors are those of Update, ErrSlot when there
@@ -39,21 +39,19 @@ func (v *Vault) ReplaceSlot(ctx context.Context, id string, n NewSlot) (SlotInfo
 func (v *Vault) putSlot(ctx context.Context, id string, n NewSlot) (SlotInfo, error) {
 	var info SlotInfo
 	undo := func() {}
-	keep := backup(v.path)
-	if id != "" {
-		keep = ""
-	}
-	err := v.save(keep, func(f *file, _ *State, key []byte) error {
+	err := v.save(func(c *change) error {
+		f := c.f
 		at := len(f.slots)
 		if id != "" {
 			if at = f.find(id); at < 0 {
 				return fmt.Errorf("%w: there is no slot %s", ErrSlot, id)
 			}
+			c.forget = true
 		}
 		if at >= maxSlots {
 			return fmt.Errorf("%w: there are %d, which is the limit; remove one first", ErrSlot, at)
 		}
-		s, u, err := n.build(ctx, f.id, key)
+		s, u, err := n.build(ctx, f.id, c.key)
 		undo, info = u, s.info()
 		if err != nil {
 			return err
@@ -72,7 +70,8 @@ func (v *Vault) putSlot(ctx context.Context, id string, n NewSlot) (SlotInfo, er
 // .bak file, which still has the slot. The secret opens other copies of the
 // old file for ever. Errors are those of Update, or wrap ErrSlot.
 func (v *Vault) RemoveSlot(id string) error {
-	return v.save("", func(f *file, _ *State, _ []byte) error {
+	return v.save(func(c *change) error {
+		f := c.f
 		at := f.find(id)
 		if at < 0 {
 			return fmt.Errorf("%w: there is no slot %s", ErrSlot, id)
@@ -81,13 +80,23 @@ func (v *Vault) RemoveSlot(id string) error {
 			return fmt.Errorf("%w: the last slot cannot be removed: nothing would open the vault", ErrSlot)
 		}
 		f.slots = slices.Delete(f.slots, at, at+1)
+		c.forget = true
 		return nil
 	})
 }
 
-// save is the one way to change the file. keep is the name for the old file; if
-// empty there shall be no copy, because it opens with a slot that now goes.
-func (v *Vault) save(keep string, edit func(f *file, st *State, key []byte) error) error {
+// change is the content of the file between reading and writing.
+type change struct {
+	f       *file
+	st      State
+	pending []pending
+	key     []byte // the vault key that it is read with
+	rekey   []byte // and is written with, if that is another
+	forget  bool   // no copy of the old file may stay: it opens with a secret that now goes
+}
+
+// save is the one way to change the file.
+func (v *Vault) save(edit func(*change) error) error {
 	v.saving.Lock()
 	defer v.saving.Unlock()
 	if v.key == nil { // only Close sets it, under saving
@@ -98,57 +107,90 @@ func (v *Vault) save(keep string, edit func(f *file, st *State, key []byte) erro
 		return err
 	}
 	defer unlock()
-	f, st, err := v.current()
+	c, err := v.current()
 	if err != nil {
 		return err
 	}
-	if err := edit(f, &st, v.key); err != nil {
+	if err := edit(&c); err != nil {
 		return err
 	}
-	if keep == "" {
-		for _, p := range []string{backup(v.path), backup(v.path) + ".tmp"} { // the second of a killed process
+	if c.forget {
+		err = v.removeCopies()
+	} else if c.f.version < version {
+		err = private.Keep(v.path, kept(v.path, c.f.version))
+	}
+	if err != nil {
+		return err
+	}
+	if c.forget {
+		return v.write(c, "")
+	}
+	return v.write(c, backup(v.path))
+}
+
+// removeCopies removes every copy that this program makes, with what a killed
+// process left of one.
+func (v *Vault) removeCopies() error {
+	copies := []string{backup(v.path)}
+	for old := uint16(1); old < version; old++ {
+		copies = append(copies, kept(v.path, old))
+	}
+	for _, p := range copies {
+		for _, p := range []string{p, p + ".tmp"} {
 			if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
 	}
-	return v.write(f, st, keep)
+	return nil
 }
 
 // current reads what the disk has now, under the lock. Another process may have
 // saved since; an older file than the one we know has been put there.
-func (v *Vault) current() (*file, State, error) {
+func (v *Vault) current() (change, error) {
 	_, f, err := read(v.path)
 	if err != nil {
-		return nil, State{}, err
+		return change{}, err
 	}
 	if f.id != v.id {
-		return nil, State{}, fmt.Errorf("%s: %w: another vault is in its place", v.path, ErrDamaged)
+		return change{}, fmt.Errorf("%s: %w: another vault is in its place", v.path, ErrDamaged)
+	}
+	if f.rotations > v.rotations { // not yet authenticated; it only chooses the words
+		return change{}, fmt.Errorf("%s: %w", v.path, ErrRotated)
+	}
+	if f.rotations < v.rotations {
+		return change{}, fmt.Errorf("%s: %w: vault key %d, and %d was here", v.path, ErrRolledBack, f.rotations, v.rotations)
 	}
 	plain, err := f.open(v.key)
 	if err != nil {
-		return nil, State{}, hint(v.path, err)
+		return change{}, hint(v.path, err)
 	}
 	defer clear(plain)
 	if f.generation < v.generation {
-		return nil, State{}, fmt.Errorf("%s: %w: save %d, and %d was here", v.path, ErrRolledBack, f.generation, v.generation)
+		return change{}, fmt.Errorf("%s: %w: save %d, and %d was here", v.path, ErrRolledBack, f.generation, v.generation)
 	}
-	st, err := decodeState(plain)
+	b, err := decodeBody(f.version, plain)
 	if err != nil {
-		return nil, State{}, fmt.Errorf("%s: %w: %v", v.path, ErrDamaged, err)
+		return change{}, fmt.Errorf("%s: %w: %v", v.path, ErrDamaged, err)
 	}
-	return f, st, nil
+	return change{f: f, st: b.State, pending: b.Pending, key: v.key}, nil
 }
 
-// write saves f with a new generation and adopts it.
-func (v *Vault) write(f *file, st State, keep string) error {
-	plain, err := encodeState(st)
+// write saves c with a new generation, in the newest version, and adopts it.
+// keep is the name for the old file, if it is to be kept.
+func (v *Vault) write(c change, keep string) error {
+	plain, err := encodeBody(content{c.st, c.pending})
 	if err != nil {
 		return err
 	}
 	defer clear(plain)
-	f.generation++
-	b, err := f.marshal(v.key, plain)
+	key := c.key
+	if c.rekey != nil {
+		key = c.rekey
+	}
+	c.f.generation++
+	c.f.version = version
+	b, err := c.f.marshal(key, plain)
 	if err != nil {
 		return err
 	}
@@ -157,7 +199,7 @@ func (v *Vault) write(f *file, st State, keep string) error {
 		if again, err = parse(back); err != nil {
 			return err
 		}
-		got, err := again.open(v.key)
+		got, err := again.open(key)
 		if err == nil && !bytes.Equal(got, plain) {
 			err = fmt.Errorf("%w: the state differs", ErrDamaged)
 		}
@@ -166,6 +208,12 @@ func (v *Vault) write(f *file, st State, keep string) error {
 	})
 	if err != nil {
 		return fmt.Errorf("save %s: %w", v.path, err)
+	}
+	if c.rekey != nil {
+		v.mu.Lock()
+		clear(v.key)
+		v.key = c.rekey
+		v.mu.Unlock()
 	}
 	return v.adopt(again, plain)
 }

@@ -1,18 +1,18 @@
 package vault
 
 import (
-	"fmt"
-
-	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
+	"cipherdeck/vault/secret"
 )
 
-// State is what the vault holds. A change of its shape is a new file version.
+// State is what the vault holds. A change of its shape is a new file version:
+// migrate.go reads the shapes before.
 type State struct {
 	Account  Account            `cbor:"1,keyasint"` // who I am
 	People   map[string]Person  `cbor:"2,keyasint"` // by user id, in text form
 	Servers  map[string]Server  `cbor:"3,keyasint"` // by the name I gave it
 	Projects map[string]Project `cbor:"4,keyasint"` // by project id, in text form
+	Secrets  secret.Set         `cbor:"5,keyasint"` // by the name I gave it
 }
 
 // Account is the owner's identity. Package vault/account makes and loads it.
@@ -61,24 +61,7 @@ type Project struct {
 	Added  int64  `cbor:"5,keyasint"` // Unix seconds
 }
 
-func encodeState(s State) ([]byte, error) {
-	b, err := doc.Encode(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode the vault's state: %w", err)
-	}
-	return b, nil
-}
-
-// decodeState returns a State that shares no memory with b. Its maps are never nil.
-func decodeState(b []byte) (State, error) {
-	var s State
-	if err := doc.Decode(b, &s); err != nil {
-		return State{}, err
-	}
-	s.fill()
-	return s, nil
-}
-
+// fill makes every map one that can be written to.
 func (s *State) fill() {
 	if s.People == nil {
 		s.People = map[string]Person{}
@@ -89,11 +72,17 @@ func (s *State) fill() {
 	if s.Projects == nil {
 		s.Projects = map[string]Project{}
 	}
+	if s.Secrets == nil {
+		s.Secrets = secret.Set{}
+	}
 }
 
 func (s *State) wipe() {
 	clear(s.Account.Seed[:])
 	clear(s.Account.Device[:])
 	clear(s.Account.RSA)
+	for _, x := range s.Secrets {
+		x.Wipe()
+	}
 	*s = State{}
 }

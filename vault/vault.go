@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,10 +15,30 @@ import (
 	"cipherdeck/vault/private"
 )
 
-// Unlocker finds the vault key in a slot: Passphrase or FromKeyring.
+// Unlocker finds the vault key: Passphrase, FromKeyring, KeyringAndPassphrase,
+// Recovery, Shares, FromDevice or FromKey make one.
 type Unlocker interface {
-	// unlock returns the 32-byte vault key, or why no slot gave it.
-	unlock(ctx context.Context, f *file) ([]byte, error)
+	// unlock opens a slot of f, or says why none opened.
+	unlock(ctx context.Context, f *file) (opened, error)
+}
+
+// opened is what an Unlocker found. slot and secret are empty when it knew the
+// vault key itself.
+type opened struct {
+	key    []byte // 32-byte vault key
+	slot   string // name of the slot that gave it
+	secret []byte // and the slot's 32-byte secret
+}
+
+// try opens s with secret. It takes secret over: if it is not the right one it
+// is overwritten.
+func (f *file) try(s slot, secret []byte) (opened, bool) {
+	key, ok := s.vaultKey(f.id, secret)
+	if !ok {
+		clear(secret)
+		return opened{}, false
+	}
+	return opened{key, s.name(), secret}, true
 }
 
 // Vault is an unlocked vault. Its methods may be called from many goroutines,
@@ -30,7 +51,9 @@ type Vault struct {
 	key        []byte // nil when closed
 	id         [idSize]byte
 	generation uint64
+	rotations  uint32
 	slots      []slot
+	pending    []pending
 	state      State
 }
 
@@ -72,7 +95,7 @@ func Create(path string, st State, slots ...NewSlot) (*Vault, error) {
 
 // create makes the slots and the file, or takes back what it did.
 func (v *Vault) create(st State, slots []NewSlot) (err error) {
-	f := &file{}
+	f := &file{version: version}
 	rand.Read(f.id[:])
 	var undo []func()
 	defer func() {
@@ -90,7 +113,7 @@ func (v *Vault) create(st State, slots []NewSlot) (err error) {
 		}
 		f.slots = append(f.slots, s)
 	}
-	return v.write(f, st, "")
+	return v.write(change{f: f, st: st, key: v.key}, "")
 }
 
 // Open unlocks a vault file. Symbolic links are followed, and the file they
@@ -103,12 +126,13 @@ func Open(ctx context.Context, path string, u Unlocker) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := u.unlock(ctx, f)
+	o, err := u.unlock(ctx, f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	v := &Vault{path: path, key: key}
-	plain, err := f.open(key)
+	clear(o.secret)
+	v := &Vault{path: path, key: o.key}
+	plain, err := f.open(v.key)
 	if err == nil {
 		err = v.adopt(f, plain)
 	}
@@ -160,14 +184,15 @@ func (v *Vault) Close() {
 
 // adopt makes the opened content of a file the vault's own.
 func (v *Vault) adopt(f *file, plain []byte) error {
-	st, err := decodeState(plain)
+	c, err := decodeBody(f.version, plain)
 	if err != nil {
 		return fmt.Errorf("%w: %v", ErrDamaged, err)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.state.wipe()
-	v.id, v.generation, v.slots, v.state = f.id, f.generation, f.slots, st
+	v.id, v.generation, v.rotations, v.slots = f.id, f.generation, f.rotations, f.slots
+	v.state, v.pending = c.State, c.Pending
 	return nil
 }
 
@@ -194,6 +219,41 @@ func read(path string) (string, *file, error) {
 		return "", nil, hint(path, err)
 	}
 	return path, f, nil
+}
+
+// ID is the vault's id in hex. It is not secret: it tells which paper belongs
+// to which vault, and stays the same for the life of the vault.
+func (v *Vault) ID() string { return hex.EncodeToString(v.id[:]) }
+
+// Path is the real path of the file.
+func (v *Vault) Path() string { return v.path }
+
+// TestSlot tells whether u opens the slot with that id, and changes nothing.
+// Errors are those of Open, or wrap ErrSlot when there is no such slot.
+func TestSlot(ctx context.Context, path, id string, u Unlocker) error {
+	path, f, err := read(path)
+	if err != nil {
+		return err
+	}
+	at := f.find(id)
+	if at < 0 {
+		return fmt.Errorf("%s: %w: there is no slot %s", path, ErrSlot, id)
+	}
+	if _, known := u.(fromKey); known {
+		return fmt.Errorf("%s: %w: the vault key is not the secret of a slot", path, ErrNoSlot)
+	}
+	one := *f
+	one.slots = f.slots[at : at+1]
+	o, err := u.unlock(ctx, &one)
+	if err != nil {
+		return fmt.Errorf("%s: slot %s: %w", path, id, err)
+	}
+	defer clear(o.key)
+	defer clear(o.secret)
+	if err := f.authenticate(o.key); err != nil {
+		return hint(path, err)
+	}
+	return nil
 }
 
 func backup(path string) string { return path + ".bak" }

@@ -16,6 +16,7 @@ import (
 
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/keys"
+	"cipherdeck/vault/secret"
 )
 
 // ring is a Keyring in memory: it stands for the operating system's service.
@@ -58,6 +59,7 @@ func sample() State {
 		People:   map[string]Person{"u1": {Name: "bob", Genesis: []byte("b"), Verified: "words", Added: 7}},
 		Servers:  map[string]Server{"lab": {Addr: "lab:443", Pin: [32]byte{9}, Signers: [][]byte{{1}, {2}}, Threshold: 2, Version: 5, AKName: []byte{3}}},
 		Projects: map[string]Project{"p1": {Name: "trial", Server: "lab", Seq: 3, Head: id.Of(nil)}},
+		Secrets:  secret.Set{"lab key": {Kind: secret.API, Fields: map[string][]byte{"key": []byte("k3y")}, Created: 4, Changed: 5, Rotate: 6}},
 	}
 }
 
@@ -85,13 +87,15 @@ func (v *Vault) copyOf(t testing.TB) State {
 	t.Helper()
 	var out State
 	v.View(func(s State) {
-		b, err := encodeState(s)
+		b, err := encodeBody(content{State: s})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out, err = decodeState(b); err != nil {
+		c, err := decodeBody(version, b)
+		if err != nil {
 			t.Fatal(err)
 		}
+		out = c.State
 	})
 	return out
 }

@@ -137,6 +137,10 @@ func create(path string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
+// Keep gives the file at path the second name keep, in place of what had that
+// name. The same conditions as for Write hold.
+func Keep(path, keep string) error { return backup(path, keep) }
+
 // backup gives the current file a second name. The name is never missing in
 // between: the link is made beside it and renamed over it. A file system
 // without hard links gets a copy.
