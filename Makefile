@@ -48,7 +48,8 @@ install:
 	@test -x bin/cipherdeck || { echo "bin/cipherdeck is missing: run make first" >&2; exit 1; }
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck'
 	install -m 755 bin/cipherdeck '$(DESTDIR)$(PREFIX)/bin/cipherdeck'
-	install -m 644 LICENSE CHANGELOG.md SECURITY.md docs/third-party.md '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck/'
+	install -m 644 LICENSE README.md CHANGELOG.md SECURITY.md '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck/'
+	cp -R docs '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck/'
 
 uninstall:
 	rm -f '$(DESTDIR)$(PREFIX)/bin/cipherdeck'

@@ -87,10 +87,10 @@ func PlanLines(p *fhe.Plan) []string {
 	return []string{
 		fmt.Sprintf("CKKS  ring degree 2^%d, log2 Q = %.1f bits; 128-bit bound %.0f (%s)", c.Params.LogN, f.LogQP, f.LogQPBound, f.BoundSource),
 		fmt.Sprintf("model %d features, %d level(s) used, last step %s on your side", c.Features, c.Levels, c.Final),
-		fmt.Sprintf("rows  %d in %d batches of %d, %d canaries in each", f.Rows, f.Batches, c.BatchRows(), f.Canaries),
+		fmt.Sprintf("rows  %d, batches %d of %d rows, at least %d canaries in each", f.Rows, f.Batches, c.BatchRows(), f.Canaries),
 		fmt.Sprintf("send  %d bytes up, %d down, evaluation keys %d", f.BytesUp, f.BytesDown, f.KeyBytes),
-		fmt.Sprintf("time  about %.2f s here; error of a logit at most %.2g", f.Seconds, f.MaxError),
-		"leaks the node learns the model, the plan and how many batches; of the rows nothing",
+		fmt.Sprintf("time  about %.0f ms of arithmetic here, sending and waiting not counted; error of a logit at most %.2g", 1000*f.Seconds, f.MaxError),
+		"leaks node and server learn the model, the plan and how many batches; of the rows nothing",
 	}
 }
 

@@ -30,9 +30,12 @@ func projectActions() []*Action {
 			Help: "Fetches the project, verifies its chain of signed links from the first on, and refuses one that is older than what was seen here before.",
 			Args: []Arg{projectArg()}, Run: runProjectShow},
 		{ID: "project.join", Title: "Open a project that was shared with you", Keys: []string{"i"}, Screen: "projects", Vault: true,
-			Help: "Makes your account known to the server and opens the projects that you are a member of and that this vault does not know yet.",
-			Args: []Arg{{Name: "id", Help: "id of the project; without it, all that are new"}, serverFlag()},
+			Help: "Makes your account known to the server. Without an id, lists what others shared with you and opens nothing. Anybody can make a project and add you to it, so an owner must be verified (people add … --words) before you join: what you add to a stranger's project is his.",
+			Args: []Arg{{Name: "id", Help: "id of the project; without it, a list"}, serverFlag(), {Name: "name", Flag: "name", Help: "your name for it; default: its own"}, {Name: "unverified", Flag: "unverified", Switch: true, Help: "join although no owner is verified"}},
 			Can:  needsServer, Run: runProjectJoin},
+		{ID: "project.repair", Title: "Put back the newest index of a project that opens", Danger: Confirm, Vault: true,
+			Help: "For a project whose newest list of items does not open: a member wrote a bad one, or the server lost it. Remove the member first (revoke). What was added after the index that opens is lost.",
+			Args: []Arg{projectArg()}, Run: runProjectRepair},
 		{ID: "project.add", Title: "Seal a file into a project", Keys: []string{"e"}, Screen: "projects", Vault: true,
 			Help: "The file is encrypted here in pieces of 1 MiB and only ciphertext is sent. After a failure nothing was added: repeat the command, which sends all of it again. A dataset must be a CSV of numbers with a header.",
 			Args: []Arg{projectArg(), {Name: "file", Help: "file to add", Need: true}, {Name: "kind", Flag: "kind", Default: "dataset", Help: "dataset, model, task, artifact or run"}},
@@ -50,7 +53,7 @@ func projectActions() []*Action {
 			Args: []Arg{projectArg(), uid},
 			Can:  needsProject, Run: runRevoke},
 		{ID: "grant", Title: "Let a node run jobs of a project", Keys: []string{"N"}, Screen: "projects", Vault: true,
-			Help: "The node gets ciphertext, the model and the plan; never a key that opens data.",
+			Help: "The node gets ciphertext, the model and the plan, all by way of the server, which sees them too; never a key that opens data.",
 			Args: []Arg{projectArg(), {Name: "node", Help: "user id of the node", Need: true}, {Name: "hours", Flag: "hours", Default: "24", Help: "how long"}},
 			Can:  needsProject, Run: runGrant},
 	}
@@ -93,29 +96,42 @@ func runProjectJoin(ctx context.Context, a *app.App, args Args, _ progress.Sink)
 	if err := a.Enrol(ctx, server); err != nil {
 		return Result{}, err
 	}
-	ids, err := a.Invitations(ctx, server)
-	if err != nil {
-		return Result{}, err
-	}
 	if s := args.Get("id"); s != "" {
 		i, err := id.Parse(s)
 		if err != nil {
 			return Result{}, fmt.Errorf("%w: %w", app.ErrInput, err)
 		}
-		ids = []id.ID{i}
-	}
-	r := Result{Text: []string{fmt.Sprintf("%d projects opened", len(ids))}}
-	all := []projectView{}
-	for _, i := range ids {
-		p, err := a.Join(ctx, server, i)
+		p, err := a.Join(ctx, server, i, args.Get("name"), args.Has("unverified"))
 		if err != nil {
-			return r, err
+			return Result{}, err
 		}
-		v := showProject(p)
-		all = append(all, v.Data.(projectView))
-		r.Text = append(r.Text, v.Text...)
+		return showProject(p), nil
 	}
-	r.Data = all
+	ids, err := a.Invitations(ctx, server)
+	if err != nil {
+		return Result{}, err
+	}
+	if ids == nil {
+		ids = []id.ID{}
+	}
+	r := Result{Data: ids, Text: []string{fmt.Sprintf("%d new project(s) name you as a member; open one with: project join ID", len(ids))}}
+	for _, i := range ids {
+		r.Text = append(r.Text, "  "+i.String())
+	}
+	return r, nil
+}
+
+func runProjectRepair(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	p, err := a.Project(ctx, args.Get("project"))
+	if err != nil {
+		return Result{}, err
+	}
+	seq, err := a.Repair(ctx, p)
+	if err != nil {
+		return Result{}, err
+	}
+	r := showProject(p)
+	r.Text = append([]string{fmt.Sprintf("the index of link %d is back; what was added after it is lost", seq)}, r.Text...)
 	return r, nil
 }
 
@@ -129,7 +145,7 @@ func runProjectAdd(ctx context.Context, a *app.App, args Args, sink progress.Sin
 		return Result{}, err
 	}
 	v := viewItem(it)
-	return Result{Data: v, Text: []string{fmt.Sprintf("sealed %s: %d bytes in %d pieces under epoch %d", v.Name, v.Size, v.Pieces, v.Epoch)}}, nil
+	return Result{Data: v, Text: []string{fmt.Sprintf("sealed %s: %d bytes, pieces %d, epoch %d", v.Name, v.Size, v.Pieces, v.Epoch)}}, nil
 }
 
 func runProjectGet(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {

@@ -16,6 +16,7 @@ type projectView struct {
 	ID      id.ID        `json:"id"`
 	Seq     uint64       `json:"seq"`
 	Epoch   uint32       `json:"epoch"`
+	Damage  string       `json:"damage,omitempty"`
 	Items   []itemView   `json:"items"`
 	Members []memberView `json:"members"`
 	Grants  []grantView  `json:"grants"`
@@ -51,6 +52,10 @@ func showProject(p *project.Project) Result {
 	st := p.State()
 	v := projectView{Name: p.Name(), ID: p.ID(), Seq: st.Seq, Epoch: st.Epoch().Number, Items: []itemView{}, Members: []memberView{}, Grants: []grantView{}}
 	text := []string{fmt.Sprintf("%s  %s", v.Name, v.ID), fmt.Sprintf("link %d, epoch %d", v.Seq, v.Epoch)}
+	if d := p.Damage(); d != nil {
+		v.Damage = d.Error()
+		text = append(text, "  ✗ the list of items does not open: "+v.Damage, "    members can be removed; then: project repair "+v.Name)
+	}
 	for _, it := range p.Items() {
 		i := viewItem(it)
 		v.Items = append(v.Items, i)

@@ -24,6 +24,7 @@ import (
 	"cipherdeck/fhe/score"
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/server"
+	"cipherdeck/remote/store"
 	"cipherdeck/vault"
 	"cipherdeck/vault/account"
 	"cipherdeck/vault/dataset"
@@ -95,7 +96,7 @@ func keyFaults() []faultRule {
 // trustFaults are about servers and people that are not who they should be.
 func trustFaults() []faultRule {
 	return []faultRule{
-		{attest.ErrRefused, "refused", ExitRefused, "do not send anything to this server until its operator explains the broken link"},
+		{attest.ErrRefused, "refused", ExitRefused, "run no job there until its operator explains the broken link; a project that is stored there stays unreadable to it"},
 		{attest.ErrNotAttested, "refused", ExitRefused, "do not send anything to this server until it proves what it runs"},
 		{ErrPin, "pin-changed", ExitRefused, cureAsk},
 		{channel.ErrPin, "pin-changed", ExitRefused, cureAsk},
@@ -132,6 +133,7 @@ func inputFaults() []faultRule {
 	return []faultRule{
 		{api.ErrCode, "pairing-code", ExitInput, "copy the whole line that serve prints"},
 		{project.ErrExists, "exists", ExitConflict, cureOtherName},
+		{project.ErrEpoch, "conflict", ExitConflict, "add it again; it will get a new key"},
 		{seal.ErrExists, "exists", ExitConflict, "choose another name, or say --force"},
 		{account.ErrNodeExists, "exists", ExitConflict, cureOtherName},
 		{fs.ErrExist, "exists", ExitConflict, cureOtherName},
@@ -210,7 +212,8 @@ func storedFaults() []faultRule {
 // wayFaults are about the way to a server.
 func wayFaults() []faultRule {
 	return []faultRule{
-		{api.ErrNotFound, "not-found", ExitInput, "check the id, and that it is on this server"},
+		{store.ErrUnavailable, "unavailable", ExitConflict, "another server may have this data_dir open: end it, or give this one another"},
+		{api.ErrNotFound, "not-found", ExitInput, "check the id; a person must first have run server add and project join with this server"},
 		{api.ErrTooLarge, "too-large", ExitInput, "the server takes no more in one piece"},
 		{api.ErrInvalid, "invalid", ExitInput, "this program and the server may be of different versions"},
 		{api.ErrConflict, "conflict", ExitConflict, cureTryAgain},
@@ -218,7 +221,7 @@ func wayFaults() []faultRule {
 		{api.ErrLease, "lease", ExitConflict, "another node has the job now"},
 		{api.ErrBusy, "busy", ExitUnreachable, cureTryAgain},
 		{api.ErrUnknown, "outcome-unknown", ExitUnreachable, "look whether it was done, then try again"},
-		{api.ErrUnreachable, "unreachable", ExitUnreachable, "check that the server runs and the address is right, then try again; nothing was added"},
+		{api.ErrUnreachable, "unreachable", ExitUnreachable, "check that the server runs and the address is right, then try again; what was cut short was not added"},
 		{api.ErrServer, "server-failed", ExitUnreachable, "try again; its operator finds the reason in its log"},
 		{context.DeadlineExceeded, "timeout", ExitUnreachable, "try again; nothing was added"},
 	}

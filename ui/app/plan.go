@@ -119,7 +119,7 @@ func makeWork(spec RunSpec, model []byte, t *dataset.Table) (*Work, error) {
 		t = rest
 	}
 	if len(t.Columns) != len(aff.Weights) {
-		return nil, fmt.Errorf("%w: %s has %d feature columns, model %s wants %d", ErrInput, spec.Data, len(t.Columns), spec.Model, len(aff.Weights))
+		return nil, fmt.Errorf("%w: %s has %d feature columns, model %s wants %d; name the column with the truth by --label, and drop others", ErrInput, spec.Data, len(t.Columns), spec.Model, len(aff.Weights))
 	}
 	if err := w.choose(t); err != nil {
 		return nil, err

@@ -40,6 +40,16 @@ func (p place) CAS(ctx context.Context, key string, body []byte, prev uint64) (u
 	return rev, err
 }
 
+// GetBlob fetches a blob; one that the chain names and the server lacks is
+// damage.
+func (p place) GetBlob(ctx context.Context, i id.ID, off, n int64) (io.ReadCloser, error) {
+	r, err := p.Project.GetBlob(ctx, i, off, n)
+	if errors.Is(err, api.ErrNotFound) {
+		err = fmt.Errorf("%w: %w", project.ErrDamaged, err)
+	}
+	return r, err
+}
+
 // NewProject starts a project on a pinned server.
 func (a *App) NewProject(ctx context.Context, name, server string) (*project.Project, error) {
 	c, err := a.store(server)
@@ -64,7 +74,7 @@ func (a *App) NewProject(ctx context.Context, name, server string) (*project.Pro
 	if err != nil {
 		return nil, err
 	}
-	return p, a.noteProject(p, server)
+	return p, a.noteProject(p, server, name)
 }
 
 // Project opens a project that the vault knows, by its name or id.
@@ -76,9 +86,59 @@ func (a *App) Project(ctx context.Context, name string) (*project.Project, error
 	return a.open(ctx, r.Server, r.ID, project.Seen{Seq: r.Seq, Head: r.head})
 }
 
-// Join opens a project that somebody shared with me and remembers it.
-func (a *App) Join(ctx context.Context, server string, pid id.ID) (*project.Project, error) {
-	return a.open(ctx, server, pid, project.Seen{})
+// Join opens a project that somebody shared with me and remembers it as name;
+// "" takes the name that the project gives itself. Anybody can make a project
+// and add me to it, so one of its owners must be verified: with unverified set,
+// a stranger's project is opened all the same, and what I add to it is his.
+func (a *App) Join(ctx context.Context, server string, pid id.ID, name string, unverified bool) (*project.Project, error) {
+	c, err := a.store(server)
+	if err != nil {
+		return nil, err
+	}
+	_, me, err := a.opened()
+	if err != nil {
+		return nil, err
+	}
+	r, err := a.projectRecord(pid.String())
+	if err == nil {
+		return a.open(ctx, r.Server, pid, project.Seen{Seq: r.Seq, Head: r.head})
+	}
+	p, err := project.Open(ctx, place{c.Project(pid)}, me, pid, project.Seen{}, a.cfg.Now)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.ownerVerified(p); err != nil && !unverified {
+		return nil, err
+	}
+	if name == "" {
+		name = p.Name()
+	}
+	if _, err := a.projectRecord(name); err == nil {
+		return nil, fmt.Errorf("%w: you have a project called %q; say --name", ErrTaken, name)
+	}
+	return p, a.noteProject(p, server, name)
+}
+
+// ownerVerified finds an owner of p whose words were compared, or who is me.
+func (a *App) ownerVerified(p *project.Project) error {
+	_, me, err := a.opened()
+	if err != nil {
+		return err
+	}
+	owners := ""
+	for u, m := range p.State().Members {
+		if m.Role != chain.Owner {
+			continue
+		}
+		if u == me.Account.UID {
+			return nil
+		}
+		if _, err := a.verified(u, false); err == nil {
+			return nil
+		}
+		owners += fmt.Sprintf(" %s (calls himself %s)", u, m.Account.Name)
+	}
+	return fmt.Errorf("%w: project %s is owned by%s: compare words first", ErrVerify, p.ID().Short(), owners)
 }
 
 // Invitations lists the projects on a server that I am a member of and that
@@ -125,24 +185,47 @@ func (a *App) open(ctx context.Context, server string, pid id.ID, seen project.S
 	if err != nil {
 		return nil, err
 	}
-	return p, a.noteProject(p, server)
+	return p, a.noteHead(p)
 }
 
-// noteProject pins the verified head in the vault.
-func (a *App) noteProject(p *project.Project, server string) error {
+// noteProject remembers a project that is new here, under a name that is mine:
+// what a project calls itself later does not change it.
+func (a *App) noteProject(p *project.Project, server, name string) error {
 	return a.update(func(s *vault.State) error {
-		k := p.ID().String()
+		seen := p.Seen()
+		s.Projects[p.ID().String()] = vault.Project{Name: name, Server: server, Added: a.Now().Unix(), Seq: seen.Seq, Head: seen.Head}
+		return nil
+	})
+}
+
+// noteHead pins the verified head of a known project in the vault. Another
+// session may have pinned a newer one; a head that this chain does not contain
+// is never replaced.
+func (a *App) noteHead(p *project.Project) error {
+	return a.update(func(s *vault.State) error {
+		k, seen := p.ID().String(), p.Seen()
 		old, ok := s.Projects[k]
-		if !ok {
-			old = vault.Project{Server: server, Added: a.Now().Unix()}
+		switch {
+		case !ok:
+			return fmt.Errorf("%w: project %s", ErrName, p.ID().Short())
+		case old.Seq > seen.Seq:
+			return nil
+		case !p.Contains(project.Seen{Seq: old.Seq, Head: old.Head}):
+			return fmt.Errorf("%w: link %d is not the one seen here before", project.ErrFork, old.Seq)
 		}
-		old.Name = p.Name()
-		if seen := p.Seen(); !ok || seen.Seq >= old.Seq {
-			old.Seq, old.Head = seen.Seq, seen.Head
-		}
+		old.Seq, old.Head = seen.Seq, seen.Head
 		s.Projects[k] = old
 		return nil
 	})
+}
+
+// Repair puts back the newest index of p that opens.
+func (a *App) Repair(ctx context.Context, p *project.Project) (uint64, error) {
+	seq, err := p.Repair(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return seq, a.noteHead(p)
 }
 
 type projectRecord struct {
@@ -198,6 +281,9 @@ func (a *App) AddFile(ctx context.Context, p *project.Project, path string, kind
 		if err != nil {
 			return project.Item{}, err
 		}
+		if len(t.Rows) == 0 {
+			return project.Item{}, fmt.Errorf("%w: %s has a header line and no rows; for another kind of file say --kind artifact", dataset.ErrTable, path)
+		}
 		meta.Columns, meta.Rows = t.Columns, int64(len(t.Rows))
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return project.Item{}, err
@@ -207,7 +293,7 @@ func (a *App) AddFile(ctx context.Context, p *project.Project, path string, kind
 	if err != nil {
 		return it, err
 	}
-	return it, a.noteProject(p, "")
+	return it, a.noteHead(p)
 }
 
 // Share makes a verified person a member. With unverified set, a person whose
@@ -223,7 +309,7 @@ func (a *App) Share(ctx context.Context, p *project.Project, uid chain.UID, role
 	if err := p.Share(ctx, acc, role); err != nil {
 		return err
 	}
-	return a.noteProject(p, "")
+	return a.noteHead(p)
 }
 
 // Revoke removes a member, with a new epoch, and says what he could read.
@@ -242,7 +328,7 @@ func (a *App) Revoke(ctx context.Context, p *project.Project, uid chain.UID) (pr
 	if err != nil {
 		return rep, err
 	}
-	return rep, a.noteProject(p, "")
+	return rep, a.noteHead(p)
 }
 
 // GrantNode fetches a node's account from the project's server and lets it run
@@ -271,7 +357,7 @@ func (a *App) GrantNode(ctx context.Context, p *project.Project, node chain.UID,
 	if err != nil {
 		return g, err
 	}
-	return g, a.noteProject(p, "")
+	return g, a.noteHead(p)
 }
 
 // ServerOf is the name of the pinned server that stores p.

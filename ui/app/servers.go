@@ -200,6 +200,13 @@ func (a *App) client(k clientKey) (*api.Client, error) {
 		}
 		cfg.Policy = &attest.Policy{Product: s.Product, Signers: s.Signers, Threshold: s.Threshold, MinRoot: attest.RootKind(s.MinRoot), MinVersion: s.Version}
 	}
+	cfg.OnVerdict = func(v *attest.Verdict) {
+		if v.OK() {
+			// Also a verdict that a pool reached by itself moves the floor up. A
+			// vault that cannot be saved says so at the next command.
+			_ = a.noteVersion(k.server, v)
+		}
+	}
 	c := api.New(cfg)
 	a.clients[k] = c
 	return c, nil

@@ -41,7 +41,8 @@ const maxLinks = 1 << 20
 //
 // Head and CAS are the compare-and-swap document of the chain: its body is the
 // newest signed link. PutBlob is idempotent; GetBlob gives n bytes from off,
-// or all of them when n is negative.
+// or all of them when n is negative, and wraps ErrDamaged for a blob that the
+// server does not have.
 type Server interface {
 	Head(ctx context.Context, key string) (body []byte, rev uint64, err error)
 	CAS(ctx context.Context, key string, body []byte, prev uint64) (rev uint64, err error) // ErrConflict

@@ -19,8 +19,8 @@ func actVault(ctx context.Context, s *Stage, t *teller, sink progress.Sink) erro
 	if err != nil {
 		return err
 	}
-	t.say(Info, "scratch home %s; by hand, in another terminal:", s.Home)
-	t.say(Info, "    export CIPHERDECK_HOME=%s CIPHERDECK_PASSPHRASE=\"$(cat %s)\"", s.path("alice"), s.path(passFile))
+	t.say(Info, "scratch home %s", s.Home)
+	t.say(Info, "to do by hand in another terminal what follows: . %s", s.path(envFile))
 	t.say(Good, "vault of %s created, opened by %s", id.Name, strings.Join(id.Slots, " or "))
 	t.figure("slots", id.Slots)
 	s.Alice.Close()

@@ -49,8 +49,8 @@ func (s *Stage) planRun(ctx context.Context, least int, sink progress.Sink) (*ap
 func planLines(t *teller, p *fhe.Plan) {
 	f, c := p.Forecast, p.Core
 	t.say(Info, "plan: CKKS, ring degree 2^%d, log2 Q %.0f of at most %.0f bits for 128-bit security (%s)", c.Params.LogN, f.LogQP, f.LogQPBound, f.BoundSource)
-	t.say(Info, "plan: %d level(s), %d rows in %d batch(es) of %d with %d canaries, sigmoid on this side", c.Levels, f.Rows, f.Batches, c.BatchRows(), f.Canaries)
-	t.say(Info, "plan: %.2f MB up, %.2f MB down, evaluation keys %d B, about %.2f s, logit error at most %.1e", float64(f.BytesUp)/1e6, float64(f.BytesDown)/1e6, f.KeyBytes, f.Seconds, f.MaxError)
+	t.say(Info, "plan: levels %d, rows %d, batches %d of %d rows with at least %d canaries, sigmoid on this side", c.Levels, f.Rows, f.Batches, c.BatchRows(), f.Canaries)
+	t.say(Info, "plan: %.2f MB up, %.2f MB down, evaluation keys %d B, about %.0f ms of arithmetic, logit error at most %.1e", float64(f.BytesUp)/1e6, float64(f.BytesDown)/1e6, f.KeyBytes, 1000*f.Seconds, f.MaxError)
 	t.figure("plan", p.Forecast)
 	t.figure("log_n", c.Params.LogN)
 	t.figure("levels", c.Levels)
@@ -64,7 +64,7 @@ func (s *Stage) grantNode(ctx context.Context, t *teller) (app.Where, error) {
 	if _, err := s.Alice.GrantNode(ctx, s.project, uid, time.Hour); err != nil {
 		return app.Where{}, err
 	}
-	t.say(Info, "node %s granted for an hour: ciphertext, model and plan, no key", uid.Short())
+	t.say(Info, "node %s granted for an hour: it and the server see ciphertext, model and plan; no key", uid.Short())
 	return s.Alice.At(s.project, uid)
 }
 
@@ -84,7 +84,7 @@ func scored(t *teller, o *app.Outcome) error {
 	if err := t.must(o.MaxError <= o.ErrorBound, "largest error of a logit %.1e, promised at most %.1e", o.MaxError, o.ErrorBound); err != nil {
 		return err
 	}
-	t.say(Good, "%d canaries came back right; sent %.2f MB, received %.2f MB", o.Canaries, float64(o.BytesUp)/1e6, float64(o.BytesDown)/1e6)
+	t.say(Good, "%d canaries came back right (empty places carry some too); sent %.2f MB, received %.2f MB", o.Canaries, float64(o.BytesUp)/1e6, float64(o.BytesDown)/1e6)
 	return nil
 }
 

@@ -517,7 +517,7 @@ func TestAct6_RemovalThatRemovesNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	theirs, err := s.Bob.Join(ctx, ServerName, s.project.ID())
+	theirs, err := s.Bob.Join(ctx, ServerName, s.project.ID(), "", true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,9 +56,9 @@ type Stage struct {
 	truth   []byte // the dataset as it was, to compare with what comes back
 }
 
-// passFile holds the passphrase of the scratch vaults, so that the acts can be
-// repeated by hand. A real passphrase is written nowhere.
-const passFile = "passphrase"
+// envFile sets home and passphrase of the scratch vault in a shell, so that the
+// acts can be repeated by hand. A real passphrase is written nowhere.
+const envFile = "env"
 
 // ErrDemo is wrapped by everything that did not do what it should.
 var ErrDemo = errors.New("demo")
@@ -81,7 +81,8 @@ func Open(o Options) (*Stage, error) {
 		return nil, err
 	}
 	s.pass = pass
-	if err := os.WriteFile(s.path(passFile), []byte(pass), 0o600); err != nil {
+	env := fmt.Sprintf("export CIPHERDECK_HOME='%s' CIPHERDECK_PASSPHRASE='%s'\n", s.path("alice"), pass)
+	if err := os.WriteFile(s.path(envFile), []byte(env), 0o600); err != nil {
 		return nil, err
 	}
 	ask := func(context.Context, string, bool) ([]byte, error) { return []byte(s.pass), nil }
