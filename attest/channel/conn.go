@@ -20,6 +20,8 @@ import (
 // has passed: Read and Write return attest.ErrNotAttested. After a refusal it
 // is closed and stays shut.
 type Conn struct {
+	Now func() time.Time // when evidence is judged; nil: time.Now
+
 	tls     *tls.Conn
 	subject string
 	asked   atomic.Bool
@@ -67,7 +69,11 @@ func (c *Conn) attest(ctx context.Context, policy attest.Policy) (*attest.Verdic
 	if err != nil {
 		return nil, fmt.Errorf("attest %s: %w", c.subject, err)
 	}
-	v, err := Judge(ctx, c.tls.ConnectionState(), challenge, evidence, policy, c.subject, time.Now())
+	now := time.Now
+	if c.Now != nil {
+		now = c.Now
+	}
+	v, err := Judge(ctx, c.tls.ConnectionState(), challenge, evidence, policy, c.subject, now())
 	if err != nil {
 		return v, err
 	}

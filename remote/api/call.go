@@ -71,8 +71,14 @@ func limit(ctx context.Context, wait time.Duration) (context.Context, context.Ca
 // send is one answer, good or bad, after as many tries as q allows. A refused
 // token and "slow down" are repeated in any case: the server did nothing.
 func (c *Client) send(ctx context.Context, q request) (*http.Response, error) {
+	stale := 0
 	for try := 1; ; try++ {
 		rsp, err := c.once(ctx, q)
+		if errors.Is(err, errStale) && stale <= maxConns {
+			stale++ // it says nothing of the server: the next connection may be new
+			try--
+			continue
+		}
 		pause, again := c.repeat(q, try, rsp, err)
 		if !again {
 			return rsp, err
@@ -109,28 +115,65 @@ func (c *Client) repeat(q request, try int, rsp *http.Response, err error) (time
 	return 0, false
 }
 
+// attempt is a request on its way: which connection it got, and how many bytes
+// that one had carried before.
+type attempt struct {
+	req    *http.Request
+	used   *conn
+	before int64
+}
+
+// got is called by the transport after it chose a connection and before it
+// writes the request: the one moment at which the token is known. The request
+// may be the transport's own copy, which shares the header only; a connection
+// that is too old is therefore refused in conn.Write.
+func (a *attempt) got(i httptrace.GotConnInfo) {
+	a.used = i.Conn.(*conn)
+	a.before = a.used.sent.Load()
+	if !a.used.tired() && a.used.token != "" {
+		a.req.Header.Set("Authorization", "Bearer "+a.used.token)
+	}
+}
+
+// unsent reports whether the attempt failed before its first byte since its
+// connection was too old.
+func (a *attempt) unsent() bool {
+	return a.used != nil && a.used.stale.Load() && a.used.sent.Load() == a.before
+}
+
+// body is a stream that is left alone when the connection is too old, so that
+// it can be sent on another one even when it cannot be read twice.
+type body struct {
+	io.Reader
+	a *attempt
+}
+
+// Read reads on, on a good connection only.
+func (b body) Read(p []byte) (int, error) {
+	if b.a.used != nil && b.a.used.stale.Load() {
+		return 0, errStale
+	}
+	return b.Reader.Read(p)
+}
+
 // once sends q on a connection of the pool, with the token of that connection.
 func (c *Client) once(ctx context.Context, q request) (*http.Response, error) {
-	var used *conn
-	var req *http.Request
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
-		// The transport calls this after it chose a connection and before it
-		// writes the request: the one moment at which the token is known.
-		used = i.Conn.(*conn)
-		if used.token != "" {
-			req.Header.Set("Authorization", "Bearer "+used.token)
-		}
-		req.Close = !c.cfg.Now().Before(used.old)
-	}})
-	req, err := q.build(ctx)
+	a := &attempt{}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.got})
+	req, err := q.build(ctx, a)
 	if err != nil {
 		return nil, err
 	}
+	a.req = req
 	pool := c.member
 	if q.public {
 		pool = c.public
 	}
 	rsp, err := pool.RoundTrip(req)
+	if err != nil && a.unsent() {
+		pool.CloseIdleConnections() // the others are hardly younger
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, errStale)
+	}
 	if err != nil {
 		return nil, q.fate(err)
 	}
@@ -138,22 +181,22 @@ func (c *Client) once(ctx context.Context, q request) (*http.Response, error) {
 		// Its token is dead, so a new connection has to log in anew.
 		raw, err := io.ReadAll(io.LimitReader(rsp.Body, maxAnswer))
 		rsp.Body = io.NopCloser(bytes.NewReader(raw))
-		_ = used.Close() // it may be closed already
+		_ = a.used.Close() // it may be closed already
 		return rsp, err
 	}
 	return rsp, nil
 }
 
-func (q request) build(ctx context.Context) (*http.Request, error) {
-	var body io.Reader = bytes.NewReader(q.body)
+func (q request) build(ctx context.Context, a *attempt) (*http.Request, error) {
+	var content io.Reader = bytes.NewReader(q.body)
 	if q.stream != nil {
 		r, err := q.stream()
 		if err != nil {
 			return nil, err
 		}
-		body = io.NopCloser(r)
+		content = io.NopCloser(body{r, a})
 	}
-	req, err := http.NewRequestWithContext(ctx, q.method, "https://cipherdeck"+q.path, body)
+	req, err := http.NewRequestWithContext(ctx, q.method, "https://cipherdeck"+q.path, content)
 	if err != nil {
 		return nil, err
 	}

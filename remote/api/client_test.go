@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -13,6 +14,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -164,4 +166,57 @@ func TestUnreachable(t *testing.T) {
 	cancel()
 	_, _, err = p.Head(ctx, api.HeadKey)
 	want(t, "cancelled", err, context.Canceled)
+}
+
+// TestFlood is a server that answers the first request of a login with a
+// header that does not end.
+func TestFlood(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := channel.NewCertificate(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", channel.ServerTLS(cert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	const most = 64 << 20
+	taken := make(chan int, 1)
+	go func() {
+		k, err := ln.Accept()
+		if err != nil {
+			taken <- -1
+			return
+		}
+		defer k.Close()
+		_ = ln.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(k)); err != nil {
+			taken <- -1
+			return
+		}
+		n, _ := io.WriteString(k, "HTTP/1.1 200 OK\r\n")
+		lines := bytes.Repeat([]byte("X-A: "+strings.Repeat("b", 100)+"\r\n"), 600)
+		for err == nil && n < most {
+			var m int
+			m, err = k.Write(lines)
+			n += m
+		}
+		taken <- n
+	}()
+	_, device, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := api.New(api.Config{Addr: ln.Addr().String(), Pin: channel.SPKI(cert.Leaf), Device: device})
+	t.Cleanup(c.Close)
+	if _, err := c.Projects(t.Context()); err == nil {
+		t.Error("logged in")
+	}
+	if n := <-taken; n < 0 || n >= most { // the buffers of two sockets are a few MiB
+		t.Errorf("the client took %d bytes of a header", n)
+	}
 }

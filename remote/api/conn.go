@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"cipherdeck/attest"
@@ -23,13 +24,47 @@ const dialLimit = 15 * time.Second
 // maxAnswer bounds the JSON of an answer; blobs have their own limit.
 const maxAnswer = 8 << 20
 
+// maxHello bounds one whole answer, its header too, before the connection joins
+// the pool: until then the server could send without end.
+const maxHello = 32 << 10
+
 // conn is a connection that has passed the door. Its token is good on it alone.
 type conn struct {
 	net.Conn
 	state   tls.ConnectionState
 	verdict *attest.Verdict
 	token   string
-	old     time.Time // from when on the connection is not used for another request
+	now     func() time.Time
+	old     time.Time    // from when on the connection carries nothing more
+	stale   atomic.Bool  // it was asked to after that: latched, since clocks may go back
+	sent    atomic.Int64 // bytes
+}
+
+// errStale says that a connection of the pool has outlived its verdict or half
+// of its login, and that nothing of the request was sent on it.
+var errStale = errors.New("the connection is too old for another request")
+
+// errEnded says that a verdict is over at the moment it is given.
+var errEnded = fmt.Errorf("%w: the verdict has ended already", attest.ErrRefused)
+
+// tired reports whether the connection must not carry anything more.
+func (k *conn) tired() bool {
+	if !k.stale.Load() && !k.now().Before(k.old) {
+		k.stale.Store(true)
+	}
+	return k.stale.Load()
+}
+
+// Write sends a part of a request, unless the connection is tired. The pool
+// cannot be asked to leave such a connection alone, so it ends here: a verdict
+// vouches for nothing that is sent after its end.
+func (k *conn) Write(b []byte) (int, error) {
+	if k.tired() {
+		return 0, errStale
+	}
+	n, err := k.Conn.Write(b)
+	k.sent.Add(int64(n))
+	return n, err
 }
 
 // dialError marks that nothing of a request was sent.
@@ -49,9 +84,10 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 		if err := tc.HandshakeContext(ctx); err != nil {
 			return nil, errors.Join(unlessPinned(err), raw.Close())
 		}
-		return &conn{Conn: tc, state: tc.ConnectionState()}, nil
+		return &conn{Conn: tc, state: tc.ConnectionState(), now: c.cfg.Now}, nil
 	}
 	ch := channel.Wrap(tc, Code{Addr: c.cfg.Addr, Pin: c.cfg.Pin}.String())
+	ch.Now = c.cfg.Now
 	v, err := ch.Attest(ctx, *c.cfg.Policy)
 	if v != nil && c.cfg.OnVerdict != nil {
 		c.cfg.OnVerdict(v)
@@ -62,7 +98,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, unlessPinned(err)
 	}
-	return &conn{Conn: ch, state: ch.ConnectionState(), verdict: v}, nil
+	return &conn{Conn: ch, state: ch.ConnectionState(), verdict: v, now: c.cfg.Now}, nil
 }
 
 // unlessPinned calls a failed handshake unreachable, but never a wrong key.
@@ -82,6 +118,12 @@ func (c *Client) enter(ctx context.Context, login bool) (*conn, error) {
 		return nil, &dialError{err}
 	}
 	k.old = c.cfg.Now().Add(reattest)
+	if k.verdict != nil && k.verdict.NotAfter.Before(k.old) {
+		k.old = k.verdict.NotAfter
+	}
+	if k.tired() {
+		return nil, &dialError{errors.Join(&RefusedError{Verdict: k.verdict, err: errEnded}, k.Conn.Close())}
+	}
 	if !login {
 		return k, nil
 	}
@@ -94,9 +136,14 @@ func (c *Client) enter(ctx context.Context, login bool) (*conn, error) {
 }
 
 func (c *Client) login(k *conn) error {
-	in := bufio.NewReader(k.Conn)
+	left := &io.LimitedReader{R: k.Conn}
+	in := bufio.NewReader(left)
+	post := func(path string, body, into any) error {
+		left.N = maxHello - int64(in.Buffered())
+		return k.post(in, path, body, into)
+	}
 	var ch ChallengeReply
-	if err := k.post(in, "/v1/auth/challenge", struct{}{}, &ch); err != nil {
+	if err := post("/v1/auth/challenge", struct{}{}, &ch); err != nil {
 		return fmt.Errorf("login: %w", err)
 	}
 	now := c.cfg.Now()
@@ -105,11 +152,14 @@ func (c *Client) login(k *conn) error {
 		return fmt.Errorf("login: %w", err)
 	}
 	var got LoginReply
-	if err := k.post(in, "/v1/auth/login", LoginRequest{UID: c.cfg.UID, Login: signed}, &got); err != nil {
+	if err := post("/v1/auth/login", LoginRequest{UID: c.cfg.UID, Login: signed}, &got); err != nil {
 		return fmt.Errorf("login: %w", err)
 	}
 	if in.Buffered() != 0 {
 		return fmt.Errorf("login: %w: %d bytes after the answer", ErrServer, in.Buffered())
+	}
+	if got.Token == "" || got.ExpiresIn <= 0 {
+		return fmt.Errorf("login: %w: a token that is good for %d seconds", ErrServer, got.ExpiresIn)
 	}
 	k.token = got.Token
 	if half := now.Add(time.Duration(got.ExpiresIn) * time.Second / 2); half.Before(k.old) {
@@ -129,7 +179,7 @@ func (k *conn) post(in *bufio.Reader, path string, body, into any) error {
 		return err
 	}
 	req.Header.Set("Content-Type", TypeJSON)
-	if err := req.Write(k.Conn); err != nil {
+	if err := req.Write(k); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	rsp, err := http.ReadResponse(in, req)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cipherdeck/crypto/id"
@@ -91,7 +92,7 @@ func (p *Project) Have(ctx context.Context, ids []id.ID) ([]bool, error) {
 // client does so by itself when r can seek.
 func (p *Project) PutBlob(ctx context.Context, i id.ID, n int64, r io.Reader) error {
 	seeker, again := r.(io.Seeker)
-	first := true
+	src := &touched{Reader: io.LimitReader(r, n)}
 	start := int64(0)
 	if again {
 		var err error
@@ -102,17 +103,29 @@ func (p *Project) PutBlob(ctx context.Context, i id.ID, n int64, r io.Reader) er
 	return p.c.do(ctx, request{method: http.MethodPut, path: p.path("blobs", i.String()), size: n, typ: TypeBytes, again: again,
 		stream: func() (io.Reader, error) {
 			switch {
-			case first:
-				first = false
+			case !src.read.Load():
 			case !again:
 				return nil, fmt.Errorf("blob %s: %w: it cannot be sent twice", i, ErrUnreachable)
 			default:
 				if _, err := seeker.Seek(start, io.SeekStart); err != nil {
 					return nil, err
 				}
+				src = &touched{Reader: io.LimitReader(r, n)}
 			}
-			return io.LimitReader(r, n), nil
+			return src, nil
 		}}, nil)
+}
+
+// touched remembers whether anything was read of it.
+type touched struct {
+	io.Reader
+	read atomic.Bool
+}
+
+// Read reads on.
+func (t *touched) Read(p []byte) (int, error) {
+	t.read.Store(true)
+	return t.Reader.Read(p)
 }
 
 // GetBlob opens n bytes of blob i from off; n < 0 means to its end. When that
