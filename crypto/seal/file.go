@@ -51,6 +51,9 @@ func SealFile(ctx context.Context, out, in string, m Meta, to []Recipient, o Fil
 	m = m.from(in, st)
 	m.Size = st.Size()
 	err = writeWhole(out, st, o.Force, func(dst *os.File) error {
+		if o.flags() == 0 {
+			return sealParallel(ctx, dst, src, m, to, o.Sink)
+		}
 		return sealFlags(ctx, dst, src, m, to, o.flags(), o.Sink)
 	})
 	if err != nil {
@@ -99,26 +102,41 @@ func openFile(ctx context.Context, out, in string, ids []Identity, o FileOptions
 		return Meta{}, err
 	}
 	defer src.Close()
-	return openTo(ctx, out, src, st, ids, o)
+	h, k, m, err := openHeader(src, ids)
+	if err != nil {
+		return Meta{}, err
+	}
+	if h.flags&(flagArchive|flagPadded|flagCBC) == 0 {
+		return m, writeWhole(out, st, o.Force, func(dst *os.File) error {
+			err := openParallel(ctx, dst, src, st.Size(), h, k, m, o)
+			m.restoreTime(dst.Name())
+			return err
+		})
+	}
+	r, err := h.reader(src, k, m)
+	if err != nil {
+		return Meta{}, err
+	}
+	return r.Meta, r.toFile(ctx, out, st, o)
 }
 
 // OpenStream is OpenFile for a container that comes from a pipe.
 func OpenStream(ctx context.Context, out string, src io.Reader, ids []Identity, o FileOptions) (Meta, error) {
-	return openTo(ctx, out, src, nil, ids, o)
-}
-
-// openTo writes the content of src to out; in is the file that src is, or nil.
-func openTo(ctx context.Context, out string, src io.Reader, in os.FileInfo, ids []Identity, o FileOptions) (Meta, error) {
 	r, err := Open(src, ids...)
 	if err != nil {
 		return Meta{}, err
 	}
+	return r.Meta, r.toFile(ctx, out, nil, o)
+}
+
+// toFile writes the content to out; in is the file that it comes from, or nil.
+func (r *Reader) toFile(ctx context.Context, out string, in os.FileInfo, o FileOptions) error {
 	if r.Info.Archive() {
-		return r.Meta, makeDir(out, r.Meta, func(tmp string) error {
+		return makeDir(out, r.Meta, func(tmp string) error {
 			return payloadError(archive.Extract(ctx, tmp, r, phase(o, r.Meta)))
 		})
 	}
-	return r.Meta, writeWhole(out, in, o.Force, func(dst *os.File) error {
+	return writeWhole(out, in, o.Force, func(dst *os.File) error {
 		if _, err := r.Copy(ctx, dst, o.Sink); err != nil {
 			return err
 		}

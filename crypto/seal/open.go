@@ -35,6 +35,11 @@ func Open(src io.Reader, ids ...Identity) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	return h.reader(src, k, m)
+}
+
+// reader reads the payload, which begins where src is.
+func (h *header) reader(src io.Reader, k fileKeys, m Meta) (*Reader, error) {
 	r, err := newPlaintext(src, h, k)
 	if err != nil {
 		return nil, payloadError(err)
