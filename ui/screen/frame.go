@@ -143,10 +143,12 @@ func (r *root) badge() string {
 
 func rootBadge(j app.Judged) (string, theme.Role) {
 	switch {
-	case j.Verdict == nil || !j.Verdict.OK():
+	case isRefusal(j):
 		return "✗ REFUSED", theme.Bad
 	case j.Err != nil:
-		return "✗ FAILED", theme.Bad
+		return "✗ " + unread(j.Err), theme.Bad
+	case j.Verdict == nil:
+		return "? no verdict", theme.Faint
 	case j.Verdict.Root == attest.RootSoftware:
 		return "SOFTWARE ~ demo", theme.Warn
 	case j.Verdict.Root == attest.RootVTPM:
@@ -155,7 +157,14 @@ func rootBadge(j app.Judged) (string, theme.Role) {
 	return "✓ HARDWARE TPM", theme.OK
 }
 
+// judged is the verdict that the badge is about. A refusal that nobody moved
+// away from is shown on every screen.
 func (r *root) judged() (app.Judged, bool) {
+	for _, s := range r.screens {
+		if v, ok := s.(*servers); ok && v.caught != nil {
+			return *v.caught, true
+		}
+	}
 	if v, ok := r.now().(*servers); ok {
 		if e, ok := v.chosen(); ok && e.judged != nil {
 			return *e.judged, true

@@ -210,7 +210,7 @@ const maxRefused = 32
 
 // remember keeps a refusal, once, even when a good verdict follows it.
 func (r *root) remember(j app.Judged) {
-	if j.Verdict == nil || j.Verdict.OK() {
+	if !isRefusal(j) {
 		return
 	}
 	for _, k := range r.s.data.refused {
@@ -284,6 +284,19 @@ func showsItself(id string) bool {
 
 func (r *root) say(how saying, text string) { r.said = said{how, text} }
 
+// moved says that the person went on: what a screen kept in sight for him may
+// make room.
+type moved struct{}
+
+// tell gives a message to every screen.
+func (r *root) tell(m msg) cmd {
+	var cs []cmd
+	for _, s := range r.screens {
+		cs = append(cs, s.event(m))
+	}
+	return all(cs...)
+}
+
 // press is a key, as if a person had pressed it.
 type press struct{ key part.Key }
 
@@ -298,6 +311,7 @@ type start struct {
 }
 
 func (r *root) key(k part.Key) cmd {
+	r.said = said{} // it was read; what lies under it is wanted again
 	if k.Name == "ctrl+c" {
 		return r.leave(true)
 	}

@@ -3,6 +3,8 @@ package screen
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"cipherdeck/attest"
 	"cipherdeck/crypto/progress"
+	"cipherdeck/remote/api"
 	"cipherdeck/ui/action"
 	"cipherdeck/ui/app"
 	"cipherdeck/ui/app/demo"
@@ -198,8 +201,92 @@ func TestARefusalIsSeenEvenWhenAGoodVerdictFollows(t *testing.T) {
 		}
 	}
 	keys(r, "k", "k", "k", "k")
-	if v := seen(r); !strings.Contains(v, "9 of 9 links hold") {
+	if v := seen(r); !strings.Contains(v, "8 hold · 1 software · 4 not checked") {
 		t.Errorf("the good verdict is not there any more:\n%s", v)
+	}
+}
+
+// TestARefusalStaysUntilThePersonMoves: verdicts that come later, of the same
+// server or of another, do not hide it, and the badge shows it everywhere.
+func TestARefusalStaysUntilThePersonMoves(t *testing.T) {
+	at := func(s int) time.Time { return clock().Add(time.Duration(s) * time.Second) }
+	refusal := app.Judged{Server: "lab-2", Verdict: verdict(attest.LinkEvents, "event 0: expected aa, got bb"), Err: attest.ErrRefused, At: at(1)}
+	sequel := []struct {
+		name string
+		then app.Judged
+	}{
+		{"another server is asked again", app.Judged{Server: "main", Verdict: verdict("", ""), At: at(2)}},
+		{"the same server answers well", app.Judged{Server: "lab-2", Verdict: verdict("", ""), At: at(2)}},
+		{"another server is not reached", app.Judged{Server: "main", Err: api.ErrUnreachable, At: at(2)}},
+	}
+	leave := map[string]func(r *root){
+		"moves":    func(r *root) { keys(r, "k") },
+		"next act": func(r *root) { r.tell(moved{}) },
+	}
+	for _, c := range sequel {
+		for how, move := range leave {
+			r := unlocked(t, 120, 40)
+			keys(r, "2")
+			board := verdicts()
+			board["lab-2"] = refusal
+			r.Update(boardMoved{verdicts: maps.Clone(board)})
+			board[c.then.Server] = c.then
+			for range 2 {
+				r.Update(boardMoved{verdicts: maps.Clone(board)})
+				r.Update(surveyed{fullData()})
+			}
+			if v := seen(r); !strings.Contains(v, "expected  aa") || !strings.Contains(v, "REFUSED lab-2") {
+				t.Fatalf("%s: the refusal is gone:\n%s", c.name, v)
+			}
+			keys(r, "3")
+			if v := seen(r); !strings.Contains(v, "✗ REFUSED lab-2") {
+				t.Errorf("%s: the badge of another screen does not show it:\n%s", c.name, v)
+			}
+			keys(r, "2")
+			move(r)
+			last := app.Judged{Server: "main", Verdict: verdict("", ""), At: at(9)}
+			board["main"] = last
+			r.Update(boardMoved{verdicts: maps.Clone(board)})
+			if v := seen(r); !strings.Contains(v, "SOFTWARE ~ demo main") {
+				t.Errorf("%s, then the person %s: the new verdict is not shown:\n%s", c.name, how, v)
+			}
+		}
+	}
+}
+
+func TestTheRefusalsLinkKeepsItsPlace(t *testing.T) {
+	r := unlocked(t, 120, 40)
+	keys(r, "2")
+	r.Update(boardMoved{verdicts: cheat()})
+	keys(r, "enter", "j", "j")
+	at := r.screens[1].(*servers).links.At
+	r.Update(surveyed{fullData()})
+	r.Update(boardMoved{verdicts: cheat()})
+	if now := r.screens[1].(*servers).links.At; now != at {
+		t.Errorf("a refresh moved the person from link %d to %d", at, now)
+	}
+}
+
+// TestOnlyRefusalsAreCalledRefused: a server that is not reached was not
+// judged.
+func TestOnlyRefusalsAreCalledRefused(t *testing.T) {
+	for _, c := range []struct {
+		j    app.Judged
+		want string
+	}{
+		{app.Judged{Err: fmt.Errorf("dial: %w", api.ErrUnreachable)}, "✗ not reached"},
+		{app.Judged{Err: fmt.Errorf("main: %w", app.ErrPin)}, "✗ WRONG KEY"},
+		{app.Judged{Err: errors.New("evidence")}, "✗ failed"},
+		{app.Judged{Err: fmt.Errorf("%w: no evidence", attest.ErrRefused)}, "✗ REFUSED"},
+		{app.Judged{Verdict: verdict(attest.LinkEvents, "x"), Err: attest.ErrRefused}, "✗ REFUSED"},
+		{app.Judged{Verdict: verdict(attest.LinkEvents, "x")}, "✗ REFUSED"},
+		{app.Judged{}, "? no verdict"},
+	} {
+		badge, _ := rootBadge(c.j)
+		word, _ := entry{judged: &c.j}.word()
+		if badge != c.want || word != c.want {
+			t.Errorf("%+v: badge %q, list %q, want %q", c.j, badge, word, c.want)
+		}
 	}
 }
 

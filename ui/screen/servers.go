@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"cipherdeck/attest"
@@ -20,12 +19,13 @@ type servers struct {
 	s       *session
 	list    part.List
 	links   part.List
-	pane    int       // 0 servers, 1 chain
-	opened  int       // index of the link opened, -1 for none
-	held    mark      // of the row chosen
-	want    mark      // of the row to choose as soon as it is there
-	shown   time.Time // of the newest verdict that was wanted
-	refused int       // refusals there were then
+	pane    int         // 0 servers, 1 chain
+	opened  int         // index of the link opened, -1 for none
+	held    mark        // of the row chosen
+	want    mark        // of the row to choose as soon as it is there
+	shown   time.Time   // of the newest verdict that was looked at
+	refused time.Time   // of the newest refusal that was looked at
+	caught  *app.Judged // the refusal that stays chosen, nil for none
 }
 
 func newServers(s *session) *servers { return &servers{s: s, opened: -1} }
@@ -97,8 +97,11 @@ func (v *servers) event(m msg) cmd {
 	case boardMoved:
 		v.judgedAnew()
 		v.settle()
+	case moved:
+		v.release()
 	case acted:
 		if m.w.a.ID == "server.add" && m.err == nil {
+			v.release()
 			v.want = mark{name: m.w.args.Get("name")}
 		}
 	}
@@ -118,11 +121,18 @@ func (e entry) mark() mark {
 	return mark{name: e.name}
 }
 
+// release lets newer verdicts be seen instead of a refusal: the person moved
+// on, or asked anew.
+func (v *servers) release() { v.caught, v.want = nil, mark{} }
+
 // settle finds the row that is wanted next, or else the one that was chosen.
 // A server that was judged before it is known here is found later.
 func (v *servers) settle() {
 	all := v.entries()
 	find := func(m mark) int { return slices.IndexFunc(all, func(e entry) bool { return e.mark() == m }) }
+	if v.caught != nil && v.want.name == "" {
+		v.held = v.markOf(*v.caught) // it may have become an earlier refusal
+	}
 	if i := find(v.want); i >= 0 && v.want.name != "" {
 		v.list.At, v.held, v.want = i, v.want, mark{}
 		v.links.At, v.opened = 0, -1
@@ -142,8 +152,9 @@ func (v *servers) hold() {
 	}
 }
 
-// judgedAnew wants the newest verdict to be seen, and a refusal before it even
-// when a good verdict followed.
+// judgedAnew wants the newest verdict to be seen. A refusal stays: good
+// verdicts that follow, in this refresh or in later ones, do not take its
+// place, since it would be gone before anybody read it.
 func (v *servers) judgedAnew() {
 	var newest app.Judged
 	for _, j := range v.s.data.verdicts {
@@ -151,22 +162,37 @@ func (v *servers) judgedAnew() {
 			newest = j
 		}
 	}
-	if newest.Server != "" && newest.At.After(v.shown) {
-		v.shown, v.want = newest.At, mark{name: newest.Server}
-	}
-	if n := len(v.s.data.refused); n > v.refused {
-		v.refused = n
+	if n := len(v.s.data.refused); n > 0 && v.s.data.refused[n-1].At.After(v.refused) {
 		j := v.s.data.refused[n-1]
-		v.want = mark{name: j.Server}
-		if now, ok := v.s.data.verdicts[j.Server]; ok && outlived(j, now) {
-			v.want.at = j.At
-		}
+		v.refused, v.caught, v.want = j.At, &j, v.markOf(j)
 	}
+	fresh := newest.Server != "" && newest.At.After(v.shown)
+	if fresh {
+		v.shown = newest.At
+	}
+	if fresh && v.caught == nil {
+		v.want = mark{name: newest.Server}
+	}
+}
+
+// markOf is the row where refusal j is now: that of its server, or one of its
+// own when the server has another answer by now.
+func (v *servers) markOf(j app.Judged) mark {
+	if now, ok := v.s.data.verdicts[j.Server]; ok && outlived(j, now) {
+		return mark{j.Server, j.At}
+	}
+	return mark{name: j.Server}
+}
+
+// isRefusal reports whether a server was asked, answered, and was refused. One
+// that was not reached is not refused.
+func isRefusal(j app.Judged) bool {
+	return j.Verdict != nil && !j.Verdict.OK() || errors.Is(j.Err, attest.ErrRefused)
 }
 
 // outlived reports whether a server has another answer now than refusal j.
 func outlived(j, now app.Judged) bool {
-	if now.Verdict == nil {
+	if j.Verdict == nil || now.Verdict == nil {
 		return !now.At.Equal(j.At)
 	}
 	a, b := j.Verdict.Broken(), now.Verdict.Broken()
@@ -208,6 +234,7 @@ func (v *servers) key(k part.Key) (cmd, bool) {
 	if !v.list.Key(k, len(v.entries()), 10) {
 		return nil, false
 	}
+	v.release()
 	v.hold()
 	if was != v.list.At {
 		v.links.At, v.opened = 0, -1
@@ -290,18 +317,27 @@ func (e entry) word() (string, theme.Role) {
 		return "▸ asking…", theme.Info
 	case e.judged == nil:
 		return "? not asked", theme.Faint
-	case e.judged.Verdict != nil && !e.judged.Verdict.OK():
-		return "✗ REFUSED", theme.Bad
-	case e.judged.Verdict == nil && errors.Is(e.judged.Err, attest.ErrRefused):
+	case isRefusal(*e.judged):
 		return "✗ REFUSED", theme.Bad
 	case e.judged.Err != nil:
-		return "✗ failed", theme.Bad
+		return "✗ " + unread(e.judged.Err), theme.Bad
 	case e.judged.Verdict == nil:
 		return "? no verdict", theme.Faint
 	case e.judged.Verdict.Root == attest.RootSoftware:
 		return "~ demo", theme.Warn
 	}
 	return "✓ trusted", theme.OK
+}
+
+// unread says in two words why there is no verdict.
+func unread(err error) string {
+	switch app.Explain(err).Code {
+	case "unreachable":
+		return "not reached"
+	case "pin-changed":
+		return "WRONG KEY"
+	}
+	return "failed"
 }
 
 func (v *servers) viewList(w, h int) []string {
@@ -368,8 +404,7 @@ func (v *servers) summary(e entry, w int) []string {
 	word, role := e.word()
 	right := ""
 	if e.judged != nil && e.judged.Verdict != nil {
-		held, must := tally(e.judged.Verdict)
-		right = fmt.Sprintf("%d of %d links hold ", held, must)
+		right = tally(e.judged.Verdict) + " "
 	}
 	if e.earlier {
 		word += " at " + e.judged.At.Format("15:04:05")
@@ -380,17 +415,27 @@ func (v *servers) summary(e entry, w int) []string {
 	}
 }
 
-// tally counts the links that hold, and those that this release checks.
-func tally(v *attest.Verdict) (held, of int) {
+// tally counts every link once, in words. Where a link is broken, those that
+// held before it are not told apart: none of them is worth anything any more.
+func tally(v *attest.Verdict) string {
+	n := map[attest.State]int{}
 	for _, l := range v.Links {
-		if l.State == attest.Pass || l.State == attest.Software {
-			held++
-		}
-		if !strings.HasPrefix(l.Rule, "Not built") {
-			of++
+		n[l.State]++
+	}
+	if n[attest.Fail] > 0 {
+		n[attest.Pass] += n[attest.Software] + n[attest.Warn]
+		n[attest.Software], n[attest.Warn] = 0, 0
+	}
+	out := fmt.Sprintf("%d hold", n[attest.Pass])
+	for _, x := range []struct {
+		s    attest.State
+		word string
+	}{{attest.Software, "software"}, {attest.Warn, "warned"}, {attest.Fail, "broken"}, {attest.NotChecked, "not checked"}} {
+		if n[x.s] > 0 {
+			out += fmt.Sprintf(" · %d %s", n[x.s], x.word)
 		}
 	}
-	return held, of
+	return out
 }
 
 func pinned(e entry) string {
@@ -405,7 +450,7 @@ func (v *servers) noChain(e entry, w int) []string {
 	th := v.s.th
 	if e.judged == nil {
 		out := []string{""}
-		for _, l := range part.Wrap("This server has not proved anything in this session. Nothing but the challenge is sent before it does.", w-3) {
+		for _, l := range part.Wrap("This server has not proved anything in this session. No job is sent before it does; project ciphertext may be.", w-3) {
 			out = append(out, " "+th.Paint(theme.Dim, l))
 		}
 		return append(out, "", " "+th.Bold(theme.Key, "a")+th.Paint(theme.Dim, " asks it now"))

@@ -75,12 +75,13 @@ func (r *root) next() cmd {
 		return nil
 	}
 	act := st.hook.Acts[st.next]
+	moved := r.tell(moved{})
 	st.working, st.looks = true, 0
 	st.meter = &meter{now: r.s.now, g: part.Gauge{Phase: "starting", Since: r.s.now()}}
 	st.gauge = st.meter.gauge()
 	ctx, sink, perform := r.s.ctx, st.meter, st.hook.Perform
 	do := func() msg { return perform1(ctx, act, sink, perform) }
-	return all(do, r.look(), r.turnTo(act.Screen))
+	return all(moved, do, r.look(), r.turnTo(act.Screen))
 }
 
 func perform1(ctx context.Context, a demo.Act, m *meter, perform func(context.Context, demo.Act, progress.Sink) (*demo.Report, error)) msg {

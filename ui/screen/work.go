@@ -84,7 +84,10 @@ func (r *root) begin(a *action.Action, args action.Args, form *formOver) cmd {
 		res, err := a.Run(ctx, ap, args, w.meter)
 		return acted{w, res, err}
 	}
-	return all(do, r.look())
+	if a.ID != "attest" {
+		return all(do, r.look())
+	}
+	return all(r.tell(moved{}), do, r.look())
 }
 
 // look starts the look-outs unless they are running. Nothing ticks while
