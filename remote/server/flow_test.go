@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 	"cipherdeck/fhe/job"
 	"cipherdeck/remote/api"
@@ -59,6 +60,21 @@ func (s *setup) submit(t *testing.T) (id.ID, job.JobDoc) {
 		t.Fatal(err)
 	}
 	s.raw = raw
+	return name, d
+}
+
+// submitAs hands in a job that w asks for, until a time.
+func (s *setup) submitAs(t *testing.T, c *api.Client, w rt.Who, until time.Time) (id.ID, job.JobDoc) {
+	t.Helper()
+	_, d := s.p.NewJob(t, func(d *job.JobDoc) { d.NotAfter = until.Unix() })
+	raw, err := doc.Sign(job.DocType, d, w.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := c.Project(s.p.ID()).SubmitJob(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return name, d
 }
 

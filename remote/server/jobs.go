@@ -205,21 +205,43 @@ func (j *jobs) hopeless(ctx context.Context, n jobName, r *record) string {
 	if r.Attempt >= j.attempts {
 		return fmt.Sprintf("given up after %d attempts: the node stopped answering each time", r.Attempt)
 	}
+	return j.ended(ctx, n, r)
+}
+
+// ended is why nobody may work on a job any more, as its project stands now:
+// its time is over, or one of those whose right it needs has lost it.
+func (j *jobs) ended(ctx context.Context, n jobName, r *record) string {
 	d, err := r.doc()
 	if err != nil {
 		return "the stored job document is damaged"
 	}
 	if d.NotAfter <= j.now().Unix() {
-		return "it ended before a node could run it"
+		return "its time ended before it was done"
 	}
 	h, err := j.projects.get(ctx, n.project)
 	if err != nil {
 		return "" // a store in trouble is no reason to give a job up
 	}
 	if _, err := h.state.GrantFor(d.Grant, r.Node, j.now()); err != nil {
-		return "the node's grant ended before it could run"
+		return "the node's grant ended before it was done"
+	}
+	if !h.state.Allows(r.Author, chain.OpJob) {
+		return "who asked for it may not do so any more"
 	}
 	return ""
+}
+
+// worth ends a job that nobody may work on any more, whose lease l is held,
+// and with it the node's way to the blobs. The node sees a lost lease.
+func (j *jobs) worth(ctx context.Context, n jobName, r *record, l store.Lease) error {
+	why := j.ended(ctx, n, r)
+	if why == "" {
+		return nil
+	}
+	if err := j.finish(ctx, n, l, func(r *record) { r.fail(why) }, j.queue.Done); err != nil {
+		return err
+	}
+	return fmt.Errorf("job %s: %w: %s", n.job, store.ErrLease, why)
 }
 
 func (r *record) fail(why string) { r.State, r.Reason, r.Until = api.JobFailed, why, 0 }
@@ -232,13 +254,17 @@ func expired(attempt int) string {
 func (j *jobs) extend(ctx context.Context, node *chain.Account, q api.LeaseReport) error {
 	n, l := name(q), lease(q)
 	until := j.now().Add(j.length)
-	if _, err := j.mine(ctx, n, node); err != nil {
+	held, err := j.mine(ctx, n, node)
+	if err != nil {
 		return err
 	}
 	if _, err := j.queue.Extend(ctx, l); err != nil {
 		return err
 	}
-	_, err := j.records.change(ctx, n, func(r *record) error {
+	if err := j.worth(ctx, n, &held, l); err != nil {
+		return err
+	}
+	_, err = j.records.change(ctx, n, func(r *record) error {
 		if r.State != api.JobLeased {
 			return fmt.Errorf("job %s: %w", n.job, store.ErrLease)
 		}
@@ -263,6 +289,9 @@ func (j *jobs) complete(ctx context.Context, node *chain.Account, q api.LeaseRep
 		return err
 	}
 	if _, err := j.queue.Extend(ctx, l); err != nil {
+		return err
+	}
+	if err := j.worth(ctx, n, &r, l); err != nil {
 		return err
 	}
 	d, err := r.doc()
