@@ -122,7 +122,7 @@ func (s *Stage) searchServer(ctx context.Context, t *teller, sink progress.Sink)
 		return err
 	}
 	return t.must(len(found) == 0 && files > 0 && n > int64(len(s.truth)),
-		"none of them, nor %d values as binary numbers, in the %d files, %d bytes, that the server keeps", len(marks)-len(text), files, n)
+		"none of them in the %d files, %d bytes, that the server keeps, nor %d values as binary numbers", files, n, len(marks)-len(text))
 }
 
 // asText are the markers that stand in the clear files as they are: names and
