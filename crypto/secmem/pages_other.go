@@ -1,0 +1,10 @@
+//go:build !unix
+
+package secmem
+
+func mapPages(int) ([]byte, Protection) { return nil, Protection{} }
+
+func unmapPages([]byte) {}
+
+// Harden does nothing on this system.
+func Harden() error { return nil }
