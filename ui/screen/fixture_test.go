@@ -179,6 +179,24 @@ func actReport() *demo.Report {
 	}}
 }
 
+// cheatReport is longer than a small terminal.
+func cheatReport() *demo.Report {
+	sum := "41d0c5aa90b277aa41d0c5aa90b277aa41d0c5aa90b277aa41d0c5aa90b277aa"
+	return &demo.Report{Act: 5, Title: "Two cheats", OK: true, Took: 3210 * time.Millisecond, Lines: []demo.Line{
+		{Mark: demo.Good, Text: "a really different server: a copy of the program that says \"cipherdeck 6.6.6-bad\""},
+		{Mark: demo.Caught, Text: "FAIL log.events: event 1 \"binary\": expected " + sum + ", got " + sum},
+		{Mark: demo.Caught, Text: "a run on it does not start"},
+		{Mark: demo.Caught, Text: "0 payload bytes were sent"},
+		{Mark: demo.Info, Text: "the operator keeps logins alive for a day instead of 900 s"},
+		{Mark: demo.Caught, Text: "FAIL log.events: event 2 \"config\": expected " + sum + ", got " + sum},
+		{Mark: demo.Caught, Text: "a run on it does not start"},
+		{Mark: demo.Info, Text: "a software TPM obeys its host: a host that lies on purpose could forge all of this"},
+		{Mark: demo.Good, Text: "the cheat moves every logit by at least 0.32, 150 times the error bound"},
+		{Mark: demo.Caught, Text: "REJECTED: the node signed a wrong answer and the hidden canaries show it"},
+		{Mark: demo.Good, Text: "detection probability of this cheat 1.000000 with 64 canaries"},
+	}}
+}
+
 // keys presses keys by name.
 func keys(r *root, names ...string) {
 	for _, n := range names {

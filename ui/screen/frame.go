@@ -22,10 +22,7 @@ const (
 func (r *root) room() int { return max(r.h-4-r.statusLines(), 1) }
 
 func (r *root) statusLines() int {
-	if r.s.story != nil {
-		return 2
-	}
-	return 1
+	return len(r.status())
 }
 
 // View draws everything.
@@ -203,11 +200,15 @@ func (r *root) status() []string {
 	if r.s.story == nil {
 		return []string{part.Fit(line, r.w)}
 	}
-	top, hand := r.s.story.lines(r.w)
+	top, below := r.s.story.lines(r.w)
 	if r.said.how != sayNothing && !r.story.working {
-		hand = line
+		below[0] = line
 	}
-	return []string{part.Fit(top, r.w), part.Fit(hand, r.w)}
+	out := []string{part.Fit(top, r.w)}
+	for _, l := range below {
+		out = append(out, part.Fit(l, r.w))
+	}
+	return out
 }
 
 func (r *root) statusLine() string {

@@ -20,6 +20,7 @@ type detail struct {
 	Items   []project.Item
 	Members []member
 	Grants  []grant
+	Damage  error // why the list of items does not open
 	At      time.Time
 }
 
@@ -151,7 +152,7 @@ func (s *session) openProject(key string, gen int) cmd {
 
 func takeDetail(p *project.Project, people map[string]app.Person, me string, now time.Time) *detail {
 	st := p.State()
-	d := &detail{ID: p.ID().String(), Name: p.Name(), Seq: st.Seq, Epoch: st.Epoch().Number, Items: p.Items(), At: now}
+	d := &detail{ID: p.ID().String(), Name: p.Name(), Seq: st.Seq, Epoch: st.Epoch().Number, Items: p.Items(), Damage: p.Damage(), At: now}
 	for _, u := range chain.SortedUIDs(st.Members) {
 		m := st.Members[u]
 		known := people[u.String()]

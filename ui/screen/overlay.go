@@ -1,6 +1,7 @@
 package screen
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -36,14 +37,7 @@ func (t *textOver) key(k part.Key, h int) (cmd, bool) {
 func (t *textOver) wrapped(w int) []string {
 	var all []string
 	for _, l := range t.lines {
-		wrapped := part.Wrap(l, w-3)
-		if len(wrapped) == 0 {
-			wrapped = []string{""}
-		}
-		for i, x := range wrapped {
-			if i > 0 {
-				x = "  " + x
-			}
+		for _, x := range part.Hang(l, w-2) {
 			all = append(all, " "+x)
 		}
 	}
@@ -56,11 +50,28 @@ func (t *textOver) view(w, h int) []string {
 		return all
 	}
 	out := slices.Clone(t.scroll.Slice(all, h))
-	if t.scroll.Off+h < len(all) {
-		out[h-1] = part.Ends(part.Cut(out[h-1], w-8), t.s.th.Paint(theme.Faint, "more ↓ "), w)
+	if below := all[min(t.scroll.Off+h-1, len(all)):]; t.scroll.Off+h < len(all) {
+		out[h-1] = t.more(below, w)
 	}
 	return out
 }
+
+// more says in the last line what is out of sight, and the word that must not
+// be missed.
+func (t *textOver) more(below []string, w int) string {
+	th, text := t.s.th, fmt.Sprintf("%d more lines ↓ ", len(below))
+	for _, word := range loud() {
+		for _, l := range below {
+			if strings.Contains(l, word) {
+				return part.Ends(" "+th.Bold(theme.Bad, "✗ "+word+" is below"), th.Bold(theme.Key, "j ")+th.Bold(theme.Text, text), w)
+			}
+		}
+	}
+	return part.Ends("", th.Bold(theme.Key, "j ")+th.Bold(theme.Text, text), w)
+}
+
+// loud are the words of a report that say that something was refused.
+func loud() []string { return []string{"REJECTED", "FAIL"} }
 
 // formOver asks for the fields of a form.
 type formOver struct {

@@ -312,18 +312,47 @@ func (p *projects) viewItems(w, h int, top bool) []string {
 	}
 	out[0] = part.Ends(out[0], th.Paint(theme.Dim, fmt.Sprintf("epoch %d · link %d ", d.Epoch, d.Seq)), w)
 	out = append(out, "")
+	if d.Damage != nil {
+		return append(out, p.damage(d, w)...)
+	}
 	if len(d.Items) == 0 {
 		return append(out, " "+th.Paint(theme.Dim, "Nothing in it yet. ")+th.Bold(theme.Key, "e")+th.Paint(theme.Dim, " seals a file into it."))
 	}
-	name := max(w-36, 8)
+	name := max(w-37, 8)
 	out = append(out, "  "+th.Paint(theme.Faint, part.Fit("kind", 9)+part.Fit("name", name)+part.Right("rows", 8)+part.Right("size", 11)+" epoch"))
 	from, to := part.Window(p.items.At, len(d.Items), max(h-4, 1))
 	for i := from; i < to; i++ {
 		out = append(out, p.item(d.Items[i], name, i == p.items.At))
 	}
 	for _, g := range d.Grants {
-		out = append(out, "", " "+th.Paint(theme.Dim, "node ")+part.Cut(plain.Text(g.Node), 20)+th.Paint(theme.Dim, " may run jobs until "+g.Until.Format("2 Jan 15:04")))
+		out = append(out, "", " "+th.Paint(theme.Dim, "node ")+part.Cut(nodeName(g), 20)+th.Paint(theme.Dim, " may run jobs until "+g.Until.Format("2 Jan 15:04")))
 	}
+	return out
+}
+
+// nodeName is what a node calls itself, or the start of its user id when that
+// says no more than that it is a node.
+func nodeName(g grant) string {
+	if g.Node == "" || g.Node == "node" {
+		return plain.Text(brief(g.UID))
+	}
+	return plain.Text(g.Node)
+}
+
+// damage says that the list of items does not open, and what can still be done.
+func (p *projects) damage(d *detail, w int) []string {
+	th := p.s.th
+	var out []string
+	add := func(r theme.Role, text string) {
+		for _, l := range part.Hang(text, w-2) {
+			out = append(out, " "+th.Paint(r, l))
+		}
+	}
+	add(theme.Bad, "✗ the list of items does not open: "+plain.Text(d.Damage.Error()))
+	out = append(out, "")
+	add(theme.Text, "→ Members can still be removed: "+th.Bold(theme.Key, "x"))
+	add(theme.Text, "→ The last good list comes back with:")
+	add(theme.Text, "    cipherdeck project repair "+plain.Text(p.chosen().Name))
 	return out
 }
 

@@ -19,6 +19,7 @@ import (
 	"cipherdeck/ui/action"
 	"cipherdeck/ui/app"
 	"cipherdeck/ui/app/demo"
+	"cipherdeck/ui/theme"
 )
 
 // run does what a command asks for, and returns its message.
@@ -233,10 +234,10 @@ func TestARefusalStaysUntilThePersonMoves(t *testing.T) {
 			board[c.then.Server] = c.then
 			for range 2 {
 				r.Update(boardMoved{verdicts: maps.Clone(board)})
+				if v := seen(r); !strings.Contains(v, "expected  aa") || !strings.Contains(v, "REFUSED lab-2") {
+					t.Fatalf("%s: the refusal is gone:\n%s", c.name, v)
+				}
 				r.Update(surveyed{fullData()})
-			}
-			if v := seen(r); !strings.Contains(v, "expected  aa") || !strings.Contains(v, "REFUSED lab-2") {
-				t.Fatalf("%s: the refusal is gone:\n%s", c.name, v)
 			}
 			keys(r, "3")
 			if v := seen(r); !strings.Contains(v, "✗ REFUSED lab-2") {
@@ -397,5 +398,101 @@ func TestStory(t *testing.T) {
 	}
 	if press1(r, "ctrl+l"); !r.s.data.facts.Unlocked {
 		t.Error("the demonstration can be locked out of its own vault")
+	}
+}
+
+// TestTheVerdictOnACheatIsLoud: it has the colour and the sign of a failure,
+// and a report that is too long says that it is below.
+func TestTheVerdictOnACheatIsLoud(t *testing.T) {
+	r := scenes()["demo-cheats"](t, 80, 24)
+	if v := seen(r); !strings.Contains(v, "✗ FAIL log.events") || !strings.Contains(v, "✗ REJECTED is below") || !strings.Contains(v, "! a run on it does not start") {
+		t.Errorf("the verdict is not in sight:\n%s", v)
+	}
+	r.s.th.Depth = theme.TrueColor
+	red := r.s.th.Paint(theme.Bad, "FAIL log.events")
+	red, _, _ = strings.Cut(red, "FAIL")
+	for _, l := range r.story.report(cheatReport(), nil) {
+		text := ansi.Strip(l)
+		loud := strings.Contains(text, "FAIL") || strings.Contains(text, "REJECTED")
+		if strings.Contains(l, red) != loud {
+			t.Errorf("red %v, loud %v: %q", !loud, loud, l)
+		}
+	}
+	keys(r, "G")
+	if v := seen(r); !strings.Contains(v, "✗ REJECTED: the node") || strings.Contains(v, "is below") {
+		t.Errorf("the end of the report:\n%s", v)
+	}
+}
+
+// TestByHandIsWhole: a command that is cut cannot be typed.
+func TestByHandIsWhole(t *testing.T) {
+	for _, w := range []int{80, 120, 200} {
+		r := scenes()["demo-by-hand"](t, w, 24)
+		v := seen(r)
+		_, below, _ := strings.Cut(v, "by hand:")
+		got := strings.Join(strings.Fields(below), " ")
+		if want := demo.Acts()[3].ByHand; !strings.Contains(got, want) {
+			t.Errorf("%d wide: no %q in\n%s", w, want, v)
+		}
+	}
+}
+
+func TestWelcomeCutsNoTitle(t *testing.T) {
+	if v := seen(scenes()["demo-welcome"](t, 80, 24)); strings.Count(v, "…") > 0 {
+		t.Errorf("cut:\n%s", v)
+	}
+}
+
+func TestAMessageLeavesWithTheNextKey(t *testing.T) {
+	r := rig(t, 80, 24, hook())
+	r.Update(surveyed{fullData()})
+	r.say(sayBad, "REFUSED: attestation refused")
+	if v := seen(r); !strings.Contains(v, "REFUSED: att") || strings.Contains(v, "by hand:") {
+		t.Fatalf("not said:\n%s", v)
+	}
+	keys(r, "3")
+	if v := seen(r); strings.Contains(v, "REFUSED: att") || !strings.Contains(v, "by hand:") {
+		t.Errorf("still said on another screen:\n%s", v)
+	}
+}
+
+func TestANodeIsToldFromOthers(t *testing.T) {
+	for _, c := range []struct{ name, want string }{{"node", "uid45678"}, {"", "uid45678"}, {"lab", "lab"}} {
+		if got := nodeName(grant{Node: c.name, UID: "uid45678901"}); got != c.want {
+			t.Errorf("%q is shown as %q", c.name, got)
+		}
+	}
+}
+
+// TestJoinAsksForWhatItTakes goes through the form of the key i.
+func TestJoinAsksForWhatItTakes(t *testing.T) {
+	r := unlocked(t, 80, 24)
+	keys(r, "i")
+	f, ok := r.over[len(r.over)-1].(*formOver)
+	if !ok {
+		t.Fatalf("no form:\n%s", seen(r))
+	}
+	var join *action.Action
+	for _, a := range r.s.actions {
+		if a.ID == "project.join" {
+			join = a
+		}
+	}
+	for _, arg := range join.Args {
+		if f.form.Field(arg.Name) == nil {
+			t.Errorf("the form does not ask for %s", arg.Name)
+		}
+	}
+	empty := gather(join, f.form, action.Args{})
+	if empty.Get("id") != "" || empty.Has("unverified") || empty.Get("server") != "main" {
+		t.Errorf("an empty form gives %v", empty)
+	}
+	f.form.Field("id").Input.Set("abc")
+	if x := f.form.Field("unverified"); x != nil {
+		x.On = true
+	}
+	full := gather(join, f.form, action.Args{})
+	if full.Get("id") != "abc" || f.form.Field("unverified") != nil && !full.Has("unverified") {
+		t.Errorf("a filled form gives %v", full)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"cipherdeck/crypto/progress"
@@ -124,15 +125,25 @@ func (st *story) report(rep *demo.Report, err error) []string {
 			out = append(out, "  "+marked(th, []string{l.Text})[0])
 			continue
 		}
-		if l.Mark == demo.Bad {
+		glyph := l.Mark.Glyph()
+		if l.Mark == demo.Caught && isLoud(text) {
+			role, glyph = theme.Bad, demo.Bad.Glyph()
+		}
+		if role == theme.Bad {
 			text = th.Paint(theme.Bad, text)
 		}
-		out = append(out, th.Bold(role, l.Mark.Glyph())+" "+text)
+		out = append(out, th.Bold(role, glyph)+" "+text)
 	}
 	if err != nil && len(rep.Lines) == 0 {
 		out = append(out, faultLines(th, err)...)
 	}
 	return out
+}
+
+// isLoud reports whether a line begins with the verdict on a cheat. It is
+// painted as what was found, though finding it is what the act should do.
+func isLoud(text string) bool {
+	return slices.ContainsFunc(loud(), func(w string) bool { return strings.HasPrefix(text, w) })
 }
 
 // summary is all acts in a line each.
@@ -161,22 +172,37 @@ func (st *story) summary() []string {
 	return append(out, th.Paint(theme.Dim, "q quits and removes the scratch folder."))
 }
 
-// lines are the two lines of status: what comes next, or what is being done.
-func (st *story) lines(w int) (top, below string) {
+// lines are the lines of status: what comes next, or what is being done, and
+// below it how. A command to be typed by hand takes as many as it needs.
+func (st *story) lines(w int) (top string, below []string) {
 	th := st.s.th
 	switch {
 	case st.working:
 		a := st.hook.Acts[st.next]
 		g := st.gauge
 		return " " + th.Bold(theme.Info, fmt.Sprintf("▸ Act %d %s", a.Number, a.Title)) + "  " + a.Tell,
-			"   " + st.gaugeLine(g, w-4)
+			[]string{"   " + st.gaugeLine(g, w-4)}
 	case st.next < len(st.hook.Acts):
 		a := st.hook.Acts[st.next]
 		return " " + th.Bold(theme.Info, fmt.Sprintf("next: Act %d %s", a.Number, a.Title)) + ": " + a.Tell,
-			"   " + th.Paint(theme.Dim, "press ") + th.Bold(theme.Key, nextAnyKey) + th.Paint(theme.Dim, " or ") + th.Bold(theme.Key, nextKey) + th.Paint(theme.Dim, " · by hand: ") + a.ByHand
+			st.byHand(a.ByHand, w)
 	}
 	return " " + th.Bold(theme.OK, "✓ the story is told") + ": look around, " + th.Bold(theme.Key, "1 2 3"),
-		"   " + th.Bold(theme.Key, nextKey) + th.Paint(theme.Dim, " shows the summary · ") + th.Bold(theme.Key, "q") + th.Paint(theme.Dim, " quits and removes the scratch folder")
+		[]string{"   " + th.Bold(theme.Key, nextKey) + th.Paint(theme.Dim, " shows the summary · ") + th.Bold(theme.Key, "q") + th.Paint(theme.Dim, " quits and removes the scratch folder")}
+}
+
+// byHand names the keys and the command that does the same: on one line if it
+// fits, else the command begins where there is room for it.
+func (st *story) byHand(command string, w int) []string {
+	th := st.s.th
+	press := "   " + th.Paint(theme.Dim, "press ") + th.Bold(theme.Key, nextAnyKey) + th.Paint(theme.Dim, " or ") + th.Bold(theme.Key, nextKey) + th.Paint(theme.Dim, " · by hand:")
+	switch {
+	case part.Width(press)+1+part.Width(command) <= w || st.s.h < 20:
+		return []string{press + " " + command}
+	case part.Width(command)+5 <= w:
+		return []string{press, "     " + command}
+	}
+	return part.Hang(press+" "+command, w)
 }
 
 func (st *story) gaugeLine(g part.Gauge, w int) string {
@@ -212,6 +238,14 @@ func (st *story) welcome(w, h int) []string {
 	out = append(out, "")
 	say(theme.Dim, "Six acts, each really done: the server and the node are processes of their own, and the cheating ones really cheat. Your own vault is never touched.")
 	out = append(out, "")
+	tells := func(a demo.Act) []string { return part.Wrap(a.Tell, max(w-27, 1)) }
+	need := len(out)
+	for _, a := range st.hook.Acts {
+		need += len(tells(a))
+	}
+	if need > h || w < 60 {
+		tells = func(a demo.Act) []string { return []string{part.Cut(a.Tell, w-26)} }
+	}
 	for i, a := range st.hook.Acts {
 		mark, role := " ", theme.Dim
 		switch {
@@ -222,7 +256,11 @@ func (st *story) welcome(w, h int) []string {
 		case i == st.next:
 			mark, role = th.Bold(theme.Selection, "▸"), theme.Text
 		}
-		out = append(out, "  "+mark+" "+th.Bold(theme.Text, fmt.Sprintf("%d %s", a.Number, part.Fit(a.Title, 17)))+" "+th.Paint(role, part.Cut(a.Tell, w-26)))
+		head := "  " + mark + " " + th.Bold(theme.Text, fmt.Sprintf("%d %s", a.Number, part.Fit(a.Title, 17))) + " "
+		for _, l := range tells(a) {
+			out = append(out, head+th.Paint(role, l))
+			head = strings.Repeat(" ", 24)
+		}
 	}
 	if len(out)+2 <= h {
 		out = append(out, "", "  "+th.Paint(theme.Faint, "scratch folder "+strings.TrimSpace(plain.Text(st.hook.Home))))

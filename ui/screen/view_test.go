@@ -14,6 +14,7 @@ import (
 	"cipherdeck/ui/app"
 	"cipherdeck/ui/part"
 	"cipherdeck/ui/theme"
+	"cipherdeck/vault/project"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -54,6 +55,14 @@ func scenes() map[string]func(t *testing.T, w, h int) *root {
 			keys(r, "j")
 			p := r.screens[0].(*projects)
 			r.Update(opened{gen: p.gen, key: "x", err: fmt.Errorf("open %s: %w", hostile, app.ErrPin)})
+			return r
+		},
+		"projects-damaged": func(t *testing.T, w, h int) *root {
+			r := unlocked(t, w, h)
+			d := fullDetail()
+			d.Items, d.Damage = nil, fmt.Errorf("%w: index of 3 bytes; link 7 is by bobuid23 %s", project.ErrDamaged, hostile)
+			p := r.screens[0].(*projects)
+			r.Update(opened{gen: p.gen, key: fullData().projects[0].ID.String(), detail: d})
 			return r
 		},
 		"share": func(t *testing.T, w, h int) *root {
@@ -138,6 +147,21 @@ func scenes() map[string]func(t *testing.T, w, h int) *root {
 			r.story.next = 2
 			keys(r, "ctrl+n")
 			r.Update(performed{act: r.story.hook.Acts[2], report: actReport()})
+			return r
+		},
+		"demo-by-hand": func(t *testing.T, w, h int) *root {
+			r := rig(t, w, h, hook())
+			r.Update(surveyed{fullData()})
+			r.story.next = 3
+			return r
+		},
+		"demo-cheats": func(t *testing.T, w, h int) *root {
+			r := rig(t, w, h, hook())
+			r.Update(surveyed{fullData()})
+			r.story.next = 4
+			keys(r, "ctrl+n")
+			r.Update(boardMoved{verdicts: cheat()})
+			r.Update(performed{act: r.story.hook.Acts[4], report: cheatReport()})
 			return r
 		},
 		"quit": func(t *testing.T, w, h int) *root {
