@@ -42,6 +42,7 @@ func (s *Server) guard(rt route) http.Handler {
 		s.bound(c, rt)
 		err := s.admit(c, rt)
 		if err == nil {
+			s.admitted(c, rt)
 			err = rt.handle(s, c)
 		}
 		outcome := "ok"
@@ -57,17 +58,37 @@ func (s *Server) guard(rt route) http.Handler {
 	})
 }
 
-// bound limits a request in bytes and in time.
+// bound limits a request in bytes and in time. Until admitted has been called a
+// body has no more time than a small one needs: what it is for, and from whom,
+// is not known yet.
 func (s *Server) bound(c *call, rt route) {
 	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, rt.max)
-	limit := patience + time.Duration(max(rt.max, s.cfg.MaxBlobBytes)/slowest)*time.Second
-	if rt.slow {
-		limit += maxWait
+	s.deadlines(c, rt, min(rt.max, maxSmall))
+}
+
+// admitted gives the body of a request the time that its route allows. From
+// then on its connection is not a stranger's, when the request needed a login.
+func (s *Server) admitted(c *call, rt route) {
+	if k, ok := c.r.Context().Value(connKey{}).(*counted); ok && c.who != nil {
+		k.known.Store(true)
 	}
+	s.deadlines(c, rt, rt.max)
+}
+
+func (s *Server) deadlines(c *call, rt route, body int64) {
 	rc := http.NewResponseController(c.w)
 	now := time.Now() // of the machine: deadlines of sockets know no other
-	_ = rc.SetReadDeadline(now.Add(limit))
-	_ = rc.SetWriteDeadline(now.Add(limit))
+	write := patience + time.Duration(max(rt.max, s.cfg.MaxBlobBytes)/slowest)*time.Second
+	read := patience + time.Duration(body/slowest)*time.Second
+	if rt.slow {
+		write += maxWait
+		read += maxWait
+	}
+	if c.r.ContentLength == 0 { // nothing is read; and who takes an answer slowly says nothing meanwhile
+		read = write
+	}
+	_ = rc.SetReadDeadline(now.Add(read))
+	_ = rc.SetWriteDeadline(now.Add(write))
 }
 
 // admit decides, in this order: rate, who it is, kind of account, role.
@@ -105,14 +126,11 @@ func allow(ok bool) error {
 func (s *Server) identify(c *call) error {
 	token, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		return unauthorized()
+		return s.stranger(c)
 	}
 	u, err := s.tokens.Check(c.r.Context(), token, c.r.TLS)
 	if errors.Is(err, auth.ErrToken) {
-		if err := s.rate("addr " + hostOf(c.r.RemoteAddr)); err != nil {
-			return err // who guesses is slowed down
-		}
-		return unauthorized()
+		return s.stranger(c)
 	}
 	if err != nil {
 		return err
@@ -120,6 +138,15 @@ func (s *Server) identify(c *call) error {
 	c.token = token
 	c.who, err = s.accounts.get(c.r.Context(), u)
 	return err
+}
+
+// stranger answers a request without a good token; who guesses, or knocks
+// without one, is slowed down by his address.
+func (s *Server) stranger(c *call) error {
+	if err := s.rate("addr " + hostOf(c.r.RemoteAddr)); err != nil {
+		return err
+	}
+	return unauthorized()
 }
 
 // admitTo decides by the role in the project, or by a lease.

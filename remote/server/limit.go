@@ -2,7 +2,6 @@ package server
 
 import (
 	"container/list"
-	"net"
 	"sync"
 
 	"golang.org/x/time/rate"
@@ -46,46 +45,4 @@ func (l *limits) allow(who string) bool {
 	}
 	l.order.MoveToFront(e)
 	return e.Value.(*limit).rate.Allow()
-}
-
-// capped is a listener with at most a number of open connections. One more
-// waits in the kernel until another one ends.
-type capped struct {
-	net.Listener
-	room   chan struct{}
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newCapped(l net.Listener, n int) *capped {
-	return &capped{Listener: l, room: make(chan struct{}, n), closed: make(chan struct{})}
-}
-
-func (c *capped) Accept() (net.Conn, error) {
-	select {
-	case c.room <- struct{}{}:
-	case <-c.closed:
-		return nil, net.ErrClosed
-	}
-	k, err := c.Listener.Accept()
-	if err != nil {
-		<-c.room
-		return nil, err
-	}
-	return &counted{Conn: k, leave: sync.OnceFunc(func() { <-c.room })}, nil
-}
-
-func (c *capped) Close() error {
-	c.once.Do(func() { close(c.closed) })
-	return c.Listener.Close()
-}
-
-type counted struct {
-	net.Conn
-	leave func()
-}
-
-func (c *counted) Close() error {
-	defer c.leave()
-	return c.Conn.Close()
 }

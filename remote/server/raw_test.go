@@ -228,6 +228,27 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// TestRateOfStrangers asks without a token, with a wrong one, and for what does
+// not exist: all of it costs the address.
+func TestRateOfStrangers(t *testing.T) {
+	s := start(t)
+	s.cfg.RatePerSecond, s.cfg.RateBurst = 1, 10
+	for _, c := range []struct{ path, token string }{{"/v1/projects", ""}, {"/v1/projects", "guess"}, {"/nowhere", ""}} {
+		s.restart(t)
+		k := open(t, s.srv)
+		k.token = c.token
+		busy := 0
+		for range 30 {
+			if k.do(t, "GET", c.path, nil).StatusCode == http.StatusTooManyRequests {
+				busy++
+			}
+		}
+		if busy < 10 {
+			t.Errorf("%s with token %q: %d of 30 requests refused at a burst of 10", c.path, c.token, busy)
+		}
+	}
+}
+
 // TestErrors holds the shape of an error.
 func TestErrors(t *testing.T) {
 	s := start(t)

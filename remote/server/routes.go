@@ -73,8 +73,8 @@ func (s *Server) handler() http.Handler {
 	for _, r := range routes(s.cfg) {
 		mux.Handle(r.method+" "+r.pattern, s.guard(r))
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, q *http.Request) {
-		refuse(w, &api.Error{Code: api.CodeNotFound, Cause: "no such route"})
-	})
+	mux.Handle("/", s.guard(route{"", "/", anybody, 0, 0, false, func(*Server, *call) error {
+		return &api.Error{Code: api.CodeNotFound, Cause: "no such route"}
+	}}))
 	return mux
 }

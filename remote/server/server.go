@@ -186,7 +186,8 @@ func (s *Server) serve(cert tls.Certificate) {
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: time.Duration(s.cfg.HeaderLimitSeconds) * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       2 * time.Minute, // see counted for strangers
+		ConnContext:       withConn,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
