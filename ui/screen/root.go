@@ -3,6 +3,7 @@ package screen
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -218,7 +219,8 @@ func (r *root) remember(j app.Judged) {
 			return
 		}
 	}
-	all := append(r.s.data.refused, j)
+	all := append(slices.Clone(r.s.data.refused), j)
+	slices.SortStableFunc(all, func(x, y app.Judged) int { return x.At.Compare(y.At) })
 	r.s.data.refused = all[max(0, len(all)-maxRefused):]
 }
 

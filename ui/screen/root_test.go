@@ -401,6 +401,38 @@ func TestStory(t *testing.T) {
 	}
 }
 
+// TestTheVerdictIsNeverCut: a long name gives way to it.
+func TestTheVerdictIsNeverCut(t *testing.T) {
+	v := newServers(unlocked(t, 80, 24).s)
+	for _, name := range []string{"main", "changed-config", strings.Repeat("long", 20)} {
+		e := entry{name: name, pinned: &app.ServerInfo{Name: name, Addr: "127.0.0.1:1"}, judged: &app.Judged{Verdict: verdict(attest.LinkEvents, "x")}}
+		for w := 58; w < 120; w++ {
+			for n := 1; n < 3; n++ {
+				lines := v.summary(e, w, n)
+				all := strings.Join(lines, " ")
+				if len(lines) != n || !strings.Contains(all, "✗ REFUSED") || !strings.Contains(all, "6 hold · 1 broken · 6 not checked") {
+					t.Fatalf("%d wide, %d lines: %q", w, n, lines)
+				}
+			}
+		}
+	}
+}
+
+// TestRefusalsAreInTheOrderOfTheirTimes, however the board gives them.
+func TestRefusalsAreInTheOrderOfTheirTimes(t *testing.T) {
+	for range 8 { // the board is a map
+		r := unlocked(t, 80, 24)
+		board := map[string]app.Judged{}
+		for i, name := range []string{"main", "lab-2", hostile} {
+			board[name] = app.Judged{Server: name, Verdict: verdict(attest.LinkEvents, "x"), At: clock().Add(time.Duration(i) * time.Second)}
+		}
+		r.Update(boardMoved{verdicts: board})
+		if s := r.screens[1].(*servers); s.caught == nil || s.caught.Server != hostile {
+			t.Fatalf("the newest refusal is not the one in sight: %+v", s.caught)
+		}
+	}
+}
+
 // TestTheVerdictOnACheatIsLoud: it has the colour and the sign of a failure,
 // and a report that is too long says that it is below.
 func TestTheVerdictOnACheatIsLoud(t *testing.T) {

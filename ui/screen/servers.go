@@ -366,7 +366,7 @@ func (v *servers) viewList(w, h int) []string {
 func (v *servers) viewChain(w, h int, wide bool) []string {
 	th := v.s.th
 	e, _ := v.chosen()
-	top := v.summary(e, w)
+	top := v.summary(e, w, 2)
 	if e.judged == nil || e.judged.Verdict == nil {
 		return append(top, v.noChain(e, w)...)
 	}
@@ -383,7 +383,7 @@ func (v *servers) viewChain(w, h int, wide bool) []string {
 	// The root link says what the warning says: the whole chain is worth more.
 	if len(top)+len(lines)+len(foot) > h && len(lines) < h {
 		foot = nil
-		top = top[:min(len(top), h-len(lines))]
+		top = v.summary(e, w, h-len(lines))
 	}
 	n := max(h-len(top)-len(foot), 1)
 	from, to := v.window(lines, at, n)
@@ -399,20 +399,28 @@ func (v *servers) window(lines []string, at, n int) (from, to int) {
 	return from, from + n
 }
 
-func (v *servers) summary(e entry, w int) []string {
+// summary is what became of a server, and what is pinned about it, in at most
+// n lines. The word of the verdict is never cut: the counts go to the second
+// line when the first has no room, and without a second line the name gives
+// way, which the list shows too.
+func (v *servers) summary(e entry, w, n int) []string {
 	th := v.s.th
 	word, role := e.word()
-	right := ""
-	if e.judged != nil && e.judged.Verdict != nil {
-		right = tally(e.judged.Verdict) + " "
-	}
 	if e.earlier {
 		word += " at " + e.judged.At.Format("15:04:05")
 	}
-	return []string{
-		part.Ends(" "+th.Bold(theme.Text, plain.Text(e.name))+"  "+th.Bold(role, word), th.Paint(theme.Dim, right), w),
-		" " + th.Paint(theme.Faint, part.Cut(pinned(e), w-2)),
+	counts := ""
+	if e.judged != nil && e.judged.Verdict != nil {
+		counts = th.Paint(theme.Dim, tally(e.judged.Verdict)+" ")
 	}
+	name, second := plain.Text(e.name), " "+th.Paint(theme.Faint, part.Cut(pinned(e), w-2))
+	room := w - part.Width(word) - part.Width(counts) - 4
+	if part.Width(name) > room && n > 1 {
+		second, counts = part.Ends(" "+th.Paint(theme.Faint, pinned(e)), counts, w), ""
+		room = w - part.Width(word) - 4
+	}
+	first := part.Ends(" "+th.Bold(theme.Text, part.Cut(name, max(room, 1)))+"  "+th.Bold(role, word), counts, w)
+	return []string{first, second}[:max(min(n, 2), 0)]
 }
 
 // tally counts every link once, in words. Where a link is broken, those that
