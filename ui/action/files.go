@@ -20,10 +20,11 @@ func fileActions() []*Action {
 	force := Arg{Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}
 	return []*Action{
 		{ID: "seal", Title: "Encrypt a file or a folder for yourself and others",
-			Help: "Writes a container (docs/formats/container.md) that you and every --to person can open. With --passphrase no vault is needed. The output appears under its name only when it is complete.",
+			Help: "Writes a container (docs/formats/container.md) that you and every --to person can open. With --passphrase no vault is needed. Of a table (.csv, .tsv, .jsonl) a profile goes into the encrypted facts: data preview shows it without opening the rows. The output appears under its name only when it is complete.",
 			Args: []Arg{out, {Name: "in", Help: "file or folder to read, - for standard input", Need: true},
 				{Name: "to", Flag: "to", Many: true, Help: "user id of a person who may open it too"}, pass, force,
 				{Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"},
+				{Name: "no-profile", Flag: "no-profile", Switch: true, Help: "seal a .csv, .tsv or .jsonl that is no table"},
 				{Name: "pad", Flag: "pad", Switch: true, Help: "hide the length: at most 12 % more bytes"},
 				{Name: "hidden", Flag: "hidden", Switch: true, Help: "leave out the key ids that say for whom it is"},
 				{Name: "cbc", Flag: "cbc", Switch: true, Help: "AES-256-CBC with HMAC-SHA-512, for readers who must have CBC; slower"}},
@@ -47,7 +48,7 @@ type fileWork func(ctx context.Context, spec app.SealSpec, in io.Reader, out io.
 
 func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prompt, verb string, work fileWork) (Result, error) {
 	spec := app.SealSpec{In: args.Get("in"), Out: args.Get("out"), Force: args.Has("force"), Unverified: args.Has("unverified"),
-		Pad: args.Has("pad"), CBC: args.Has("cbc"), Hidden: args.Has("hidden")}
+		Pad: args.Has("pad"), CBC: args.Has("cbc"), Hidden: args.Has("hidden"), NoProfile: args.Has("no-profile")}
 	if spec.Out == "-" && args.Has("json") {
 		return Result{}, fmt.Errorf("%w: with --json standard output is for the answer; give -o a file name", app.ErrInput)
 	}

@@ -28,6 +28,8 @@ import (
 	"cipherdeck/vault"
 	"cipherdeck/vault/account"
 	"cipherdeck/vault/dataset"
+	"cipherdeck/vault/dataset/risk"
+	"cipherdeck/vault/dataset/rules"
 	"cipherdeck/vault/private"
 	"cipherdeck/vault/project"
 )
@@ -160,6 +162,13 @@ func inputFaults() []faultRule {
 		{onnx.ErrNotONNX, "not-onnx", ExitInput, "export the model to ONNX first"},
 		{onnx.ErrLimit, "too-large", ExitInput, "use a smaller model"},
 		{onnx.ErrInvalid, "damaged-model", ExitInput, "export the model again"},
+		{dataset.ErrMalformed, "not-a-table", ExitInput, "correct the line that the cause names, or seal it with --no-profile"},
+		{dataset.ErrLimit, "too-large", ExitInput, "split the table, or seal it with --no-profile"},
+		{rules.ErrRules, "rules", ExitInput, "correct the file of rules where the cause says"},
+		{rules.ErrKey, "column-key", ExitLocked, "give the name of the key that the table was changed under"},
+		{rules.ErrCell, "column-key", ExitLocked, "give the rules and the key that the table was changed under"},
+		{risk.ErrOptions, "input", ExitInput, "name columns that the table has, and a --k of 2 or more"},
+		{risk.ErrReach, "input", ExitInput, "let more rows be left out (--suppress), want a smaller --k, or name fewer columns"},
 		{dataset.ErrTable, "not-a-table", ExitInput, "give a CSV with a header line and numbers in every cell"},
 		{dataset.ErrColumn, "no-column", ExitInput, "use a column title of the header line, written as it is there"},
 		{dataset.ErrRow, "no-row", ExitInput, "count rows from 0, without the header line"},

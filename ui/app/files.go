@@ -31,6 +31,7 @@ type SealSpec struct {
 	Pad        bool // hide the length, when sealing a file or folder
 	CBC        bool // AES-256-CBC with HMAC, for readers who must have CBC
 	Hidden     bool // no key ids in the header
+	NoProfile  bool // a table by its name that is not read as one
 }
 
 // Seal encrypts a file: for the vault's owner and the people in spec, or under
@@ -47,7 +48,11 @@ func (a *App) Seal(ctx context.Context, spec SealSpec, in io.Reader, out io.Writ
 	if spec.In == "-" || spec.Out == "-" {
 		return done, a.sealStream(ctx, spec, in, out, to, sink)
 	}
-	if err := seal.SealFile(ctx, spec.Out, spec.In, seal.Meta{}, to, seal.FileOptions{Force: spec.Force, Pad: spec.Pad, CBC: spec.CBC, Sink: sink}); err != nil {
+	profile, err := profileFor(spec.In)
+	if err != nil && !spec.NoProfile {
+		return done, err
+	}
+	if err := seal.SealFile(ctx, spec.Out, spec.In, seal.Meta{Profile: profile}, to, seal.FileOptions{Force: spec.Force, Pad: spec.Pad, CBC: spec.CBC, Sink: sink}); err != nil {
 		return done, err
 	}
 	st, err := os.Stat(spec.In)

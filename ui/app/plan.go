@@ -113,7 +113,7 @@ func makeWork(spec RunSpec, model []byte, t *dataset.Table) (*Work, error) {
 		if err != nil {
 			return nil, err
 		}
-		if w.truth, err = binary(spec.Label, label); err != nil {
+		if w.truth, err = zeroOrOne(spec.Label, label); err != nil {
 			return nil, err
 		}
 		t = rest
@@ -159,8 +159,8 @@ func (w *Work) choose(t *dataset.Table) error {
 	return nil
 }
 
-// binary reads a label column of 0 and 1.
-func binary(name string, values []float64) ([]bool, error) {
+// zeroOrOne reads a label column of 0 and 1.
+func zeroOrOne(name string, values []float64) ([]bool, error) {
 	out := make([]bool, len(values))
 	for i, v := range values {
 		if v != 0 && v != 1 {

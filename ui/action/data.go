@@ -1,0 +1,222 @@
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"cipherdeck/crypto/progress"
+	"cipherdeck/ui/app"
+	"cipherdeck/vault/dataset"
+	"cipherdeck/vault/dataset/risk"
+	"cipherdeck/vault/dataset/rules"
+)
+
+func dataActions() []*Action {
+	in := Arg{Name: "in", Help: "table: .csv, .tsv or .jsonl", Need: true}
+	out := Arg{Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}
+	force := Arg{Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}
+	reveal := Arg{Name: "reveal", Flag: "reveal", Many: true, Help: "show the values of this column although it looks personal; * for all"}
+	rulesFile := Arg{Name: "rules", Flag: "rules", Need: true, Help: "JSON file of rules, as data rules writes it"}
+	key := Arg{Name: "key", Flag: "key", Default: "default", Help: "name of the column key, derived from your vault"}
+	quasi := Arg{Name: "quasi", Flag: "quasi", Many: true, Need: true, Help: "column by which somebody might recognise a person"}
+	k := Arg{Name: "k", Flag: "k", Default: "5", Help: "smallest class wanted"}
+	return []*Action{
+		{ID: "data.profile", Title: "Say what is in a table", Args: []Arg{in, reveal}, Run: runProfile,
+			Help: "Reads the table once, in constant memory: types, ranges, empty cells, an estimate of distinct values, and what looks personal. Values of such columns are masked."},
+		{ID: "data.preview", Title: "Look at a sealed table without opening its rows", Args: []Arg{{Name: "in", Help: "container", Need: true}, reveal, {Name: "passphrase", Flag: "passphrase", Switch: true, Help: "open it with a passphrase instead of the vault's identity"}}, Run: runPreview,
+			Help: "Shows the profile that seal put into the encrypted facts of a table."},
+		{ID: "data.rules", Title: "Propose what to do with each column of a table", Args: []Arg{out, in}, Run: runRules,
+			Help: "Writes a file of rules to read and change: keep, drop, mask, token, encrypt, generalise, noise. It is a proposal from names and a sample; rare cases are missed."},
+		{ID: "data.apply", Title: "Change a table by rules", Vault: true, Args: []Arg{out, in, rulesFile, key, force}, Run: runApply,
+			Help: "Tokens and encrypted cells are made under a key of your own for the name given by --key: tables changed under one name can be joined by their tokens. Pseudonymised is not anonymous."},
+		{ID: "data.reveal", Title: "Open the encrypted columns of a table again", Vault: true, Args: []Arg{out, in, rulesFile, key, force}, Run: runReveal,
+			Help: "Takes the table that data apply wrote, and the same rules and key. Masked, dropped and generalised values are gone."},
+		{ID: "data.risk", Title: "Measure how easily rows of a table are recognised", Args: []Arg{in, quasi, {Name: "sensitive", Flag: "sensitive", Many: true, Help: "column that must not be learned"}, k}, Run: runRisk,
+			Help: "Counts classes of rows that look alike in the --quasi columns: k, rows at risk, and how varied sensitive columns are within a class. k-anonymity does not stop inference."},
+		{ID: "data.reach", Title: "Make a table coarse enough to reach k", Args: []Arg{out, in, quasi, k, {Name: "suppress", Flag: "suppress", Default: "0.05", Help: "most rows that may be left out, as a share"}, force}, Run: runReach,
+			Help: "Coarsens whole columns, and leaves out at most the share of rows that still stand out. One fair answer, not the best one; measure again before you rely on it."},
+	}
+}
+
+func runProfile(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
+	p, err := app.ProfileFile(args.Get("in"))
+	if err != nil {
+		return Result{}, err
+	}
+	return preview(p, args), nil
+}
+
+func runPreview(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	pw, err := opening(ctx, a, args)
+	if err != nil {
+		return Result{}, err
+	}
+	defer clear(pw)
+	p, err := a.PreviewContainer(args.Get("in"), pw)
+	if err != nil {
+		return Result{}, err
+	}
+	return preview(p, args), nil
+}
+
+// columnView is one column of a preview in JSON.
+type columnView struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Looks    string `json:"looks_like,omitempty"`
+	Hidden   bool   `json:"hidden"`
+	Empty    int64  `json:"empty"`
+	Distinct int64  `json:"distinct"`
+	Min      string `json:"min,omitempty"`
+	Max      string `json:"max,omitempty"`
+}
+
+// previewRows is how many rows of the sample a preview shows.
+const previewRows = 5
+
+func preview(p *dataset.Profile, args Args) Result {
+	v := p.Preview(previewRows, args.All("reveal")...)
+	columns := []columnView{}
+	text := []string{fmt.Sprintf("%s, %d rows, %d columns", v.Format, v.Rows, len(v.Columns)), fmt.Sprintf("  %-24s %-8s %8s %9s  %s", "column", "type", "empty", "distinct", "range")}
+	for _, c := range v.Columns {
+		w := columnView{c.Name, fmt.Sprint(c.Type), fmt.Sprint(c.Kind), c.Hidden, c.Nulls, c.Distinct, c.Min, c.Max}
+		columns = append(columns, w)
+		span := c.Min + " … " + c.Max
+		if c.Hidden {
+			span = "hidden: looks like " + w.Looks
+		} else if c.Min == "" && c.Max == "" {
+			span = ""
+		}
+		text = append(text, fmt.Sprintf("  %-24s %-8s %8d %9d  %s", c.Name, w.Type, c.Nulls, c.Distinct, span))
+	}
+	sample := v.Sample
+	if sample == nil {
+		sample = [][]string{}
+	}
+	return Result{Data: map[string]any{"format": v.Format, "rows": v.Rows, "columns": columns, "sample": sample}, Text: text}
+}
+
+func runRules(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
+	f, why, err := app.ProposeRules(args.Get("in"))
+	if err != nil {
+		return Result{}, err
+	}
+	raw, err := f.Marshal()
+	if err != nil {
+		return Result{}, err
+	}
+	if err := writeNew(args.Get("out"), raw); err != nil {
+		return Result{}, err
+	}
+	r := Result{Data: map[string]any{"out": args.Get("out"), "columns": len(f.Columns), "proposed": len(why)}}
+	for _, w := range why {
+		r.Text = append(r.Text, fmt.Sprintf("  %-24s %-10s %s", w.Column, w.Rule.Action, w.Why))
+	}
+	r.Text = append(r.Text, "wrote "+args.Get("out")+": read it, change it, then data apply")
+	return r, nil
+}
+
+func writeNew(path string, raw []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(raw)
+	return errors.Join(err, f.Close())
+}
+
+func runApply(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	return recoded(a.ApplyRules(ctx, recodeSpec(args, false)))
+}
+
+func runReveal(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	return recoded(a.ApplyRules(ctx, recodeSpec(args, true)))
+}
+
+func recodeSpec(args Args, reveal bool) app.Recode {
+	return app.Recode{In: args.Get("in"), Out: args.Get("out"), Rules: args.Get("rules"), Key: args.Get("key"), Reveal: reveal, Force: args.Has("force")}
+}
+
+func recoded(s rules.Stats, err error) (Result, error) {
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{Data: map[string]any{"rows": s.Rows, "left_out": s.Skipped, "emptied": s.Suppressed, "formulas": s.Formulas},
+		Text: []string{fmt.Sprintf("%d rows written, %d left out, %d formulas made harmless", s.Rows, s.Skipped, s.Formulas)}}
+	for c, n := range s.Suppressed {
+		r.Text = append(r.Text, fmt.Sprintf("  ! column %s: %d cells emptied, its rule could not read them", c, n))
+	}
+	return r, nil
+}
+
+func riskOptions(args Args) (risk.Options, error) {
+	o := risk.Options{Quasi: split(args.All("quasi")), Sensitive: split(args.All("sensitive"))}
+	var err error
+	if o.K, err = strconv.Atoi(args.Get("k")); err != nil {
+		return o, fmt.Errorf("%w: --k %q is not a number", app.ErrInput, args.Get("k"))
+	}
+	return o, nil
+}
+
+// split also takes several columns with commas between them.
+func split(words []string) []string {
+	var out []string
+	for _, w := range words {
+		out = append(out, strings.Split(w, ",")...)
+	}
+	return out
+}
+
+func runRisk(ctx context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
+	o, err := riskOptions(args)
+	if err != nil {
+		return Result{}, err
+	}
+	r, err := app.Risk(ctx, args.Get("in"), o)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Data: viewRisk(r), Text: append(riskLines(r), r.Caveats()...)}, nil
+}
+
+func viewRisk(r risk.Report) map[string]any {
+	diversity := map[string]int64{}
+	for _, d := range r.Diversity {
+		diversity[d.Column] = d.L
+	}
+	return map[string]any{"rows": r.Rows, "classes": r.Classes, "k": r.K, "wanted": r.Wanted, "unique": r.Unique, "below": r.Below, "max_risk": r.MaxRisk(), "avg_risk": r.AvgRisk(), "l_diversity": diversity}
+}
+
+func riskLines(r risk.Report) []string {
+	out := []string{fmt.Sprintf("%d rows in %d classes by %s", r.Rows, r.Classes, strings.Join(r.Quasi, ", ")),
+		fmt.Sprintf("k %d, wanted %d; %d rows stand alone, %d rows in classes below %d", r.K, r.Wanted, r.Unique, r.Below, r.Wanted),
+		fmt.Sprintf("chance to recognise a row: at most %.3f, on average %.3f", r.MaxRisk(), r.AvgRisk())}
+	for _, d := range r.Diversity {
+		out = append(out, fmt.Sprintf("%s: at least %d different values in a class; %d rows whose class tells it", d.Column, d.L, d.Told))
+	}
+	return out
+}
+
+func runReach(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	o, err := riskOptions(args)
+	if err != nil {
+		return Result{}, err
+	}
+	share, err := strconv.ParseFloat(args.Get("suppress"), 64)
+	if err != nil || share < 0 || share > 1 {
+		return Result{}, fmt.Errorf("%w: --suppress %q is not a share from 0 to 1", app.ErrInput, args.Get("suppress"))
+	}
+	p, st, err := a.ReachK(ctx, recodeSpec(args, false), o, share)
+	if err != nil {
+		return Result{}, err
+	}
+	text := []string{"before"}
+	text = append(text, riskLines(p.Before)...)
+	text = append(text, fmt.Sprintf("after, with %d rows left out", st.Skipped))
+	text = append(append(text, riskLines(p.After)...), p.After.Caveats()...)
+	return Result{Data: map[string]any{"before": viewRisk(p.Before), "after": viewRisk(p.After), "left_out": st.Skipped, "out": args.Get("out")}, Text: text}, nil
+}

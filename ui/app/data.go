@@ -1,0 +1,191 @@
+package app
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha512"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/seal"
+	"cipherdeck/vault"
+	"cipherdeck/vault/dataset"
+	"cipherdeck/vault/dataset/risk"
+	"cipherdeck/vault/dataset/rules"
+)
+
+// table opens the file of a table and finds its form by the file's name.
+func table(path string) (*os.File, dataset.Format, error) {
+	form, ok := dataset.FormatOf(path)
+	if !ok || form == dataset.Parquet {
+		return nil, "", fmt.Errorf("%w: %s: the name must end in .csv, .tsv or .jsonl", ErrInput, path)
+	}
+	f, err := os.Open(path)
+	return f, form, err
+}
+
+// ProfileFile reads a table once and says what is in it.
+func ProfileFile(path string) (*dataset.Profile, error) {
+	f, form, err := table(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	seed, err := sampleSeed()
+	if err != nil {
+		return nil, err
+	}
+	return dataset.ProfileOf(path, form, f, seed)
+}
+
+// profileFor is the encoded profile that goes into the sealed facts of a
+// table; nil for a file that is none by its name.
+func profileFor(path string) ([]byte, error) {
+	if form, ok := dataset.FormatOf(path); !ok || form == dataset.Parquet {
+		return nil, nil
+	}
+	p, err := ProfileFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return p.Encode()
+}
+
+// PreviewContainer reads the profile in the facts of a sealed table. The
+// payload is not opened.
+func (a *App) PreviewContainer(path string, passphrase []byte) (*dataset.Profile, error) {
+	who, err := a.openers(passphrase)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r, err := seal.Open(f, who...)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Meta.Profile) == 0 {
+		return nil, fmt.Errorf("%w: %s was sealed without a profile: it is no table, or came from a pipe", ErrInput, path)
+	}
+	return dataset.DecodeProfile(r.Meta.Profile)
+}
+
+// ProposeRules looks at a table and proposes what to do with each column.
+func ProposeRules(path string) (*rules.File, []rules.Reason, error) {
+	p, err := ProfileFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, why := rules.Propose(p)
+	return f, why, nil
+}
+
+// Recode is what to do to a table: by rules from a file, or to reach k.
+type Recode struct {
+	In, Out string
+	Rules   string // file of rules
+	Key     string // name of the column key
+	Reveal  bool   // open the encrypted columns instead
+	Force   bool
+}
+
+// ApplyRules writes a changed copy of a table. Tokens and encrypted cells are
+// made under a key of the vault's owner, derived for the name spec.Key: two
+// tables that were changed under the same name can be joined by their tokens.
+func (a *App) ApplyRules(ctx context.Context, spec Recode) (rules.Stats, error) {
+	raw, err := os.ReadFile(spec.Rules)
+	if err != nil {
+		return rules.Stats{}, err
+	}
+	f, err := rules.Parse(spec.Rules, raw)
+	if err != nil {
+		return rules.Stats{}, err
+	}
+	key, err := a.columnKey(spec.Key)
+	if err != nil {
+		return rules.Stats{}, err
+	}
+	defer clear(key[:])
+	change := rules.Apply
+	if spec.Reveal {
+		change = rules.Reveal
+	}
+	return recode(spec, func(form dataset.Format, in io.Reader, out io.Writer) (rules.Stats, error) {
+		return change(ctx, spec.In, form, in, out, f, &key, rules.Options{})
+	})
+}
+
+// recode runs change from file to file; the output appears when it is whole.
+func recode(spec Recode, change func(dataset.Format, io.Reader, io.Writer) (rules.Stats, error)) (stats rules.Stats, err error) {
+	in, form, err := table(spec.In)
+	if err != nil {
+		return stats, err
+	}
+	defer in.Close()
+	err = seal.WriteFile(spec.Out, spec.Force, func(w io.Writer) error {
+		stats, err = change(form, in, w)
+		return err
+	})
+	return stats, err
+}
+
+// columnKey is the owner's key for tokens and encrypted cells under a name.
+func (a *App) columnKey(name string) (key [32]byte, err error) {
+	if err := chain.CheckName(name); err != nil {
+		return key, fmt.Errorf("%w: --key: %w", ErrInput, err)
+	}
+	var seed []byte
+	if err := a.view(func(s vault.State) { seed = append(seed, s.Account.Seed[:]...) }); err != nil {
+		return key, err
+	}
+	defer clear(seed)
+	k, err := hkdf.Expand(sha512.New, seed, "cipherdeck/v1/columns/"+name, len(key))
+	if err != nil {
+		return key, err
+	}
+	return [32]byte(k), nil
+}
+
+// Risk measures how easily rows of a table could be recognised.
+func Risk(ctx context.Context, path string, o risk.Options) (risk.Report, error) {
+	f, form, err := table(path)
+	if err != nil {
+		return risk.Report{}, err
+	}
+	defer f.Close()
+	return risk.Measure(ctx, path, form, f, o)
+}
+
+// ReachK writes a copy of a table that is coarse enough that no row stands in a
+// class of fewer than o.K; at most the share suppress of its rows is left out.
+func (a *App) ReachK(ctx context.Context, spec Recode, o risk.Options, suppress float64) (*risk.Plan, rules.Stats, error) {
+	f, form, err := table(spec.In)
+	if err != nil {
+		return nil, rules.Stats{}, err
+	}
+	defer f.Close()
+	p, err := risk.Reach(ctx, spec.In, form, f, o, suppress)
+	if err != nil {
+		return nil, rules.Stats{}, err
+	}
+	all := p.File(&rules.File{Version: 1, Other: rules.Keep})
+	st, err := recode(spec, func(form dataset.Format, in io.Reader, out io.Writer) (rules.Stats, error) {
+		return rules.Apply(ctx, spec.In, form, in, out, all, nil, rules.Options{Skip: p.Skip})
+	})
+	return p, st, err
+}
+
+func sampleSeed() (uint64, error) {
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return 0, err
+	}
+	return binary.LittleEndian.Uint64(b[:]), nil
+}
