@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -47,6 +48,7 @@ type Engine struct {
 	conn  *nats.Conn
 	srv   *server.Server
 	lock  *os.File
+	ended sync.Once
 }
 
 // startLimit is how long the embedded server may take to answer: it reads all
@@ -78,6 +80,9 @@ func (e *Engine) Queue() store.Queue { return e.queue }
 
 // Close stops the engine; everything acknowledged is on disk already.
 func (e *Engine) Close() error {
+	if e.queue != nil {
+		e.ended.Do(func() { close(e.queue.closed) })
+	}
 	if e.conn != nil {
 		e.conn.Close()
 	}

@@ -25,6 +25,9 @@ import (
 // JetStream takes an acknowledgement from a worker whose lease has gone to
 // another one. So who holds a job is written down beside the stream, in a
 // record that names one token; the last to be handed the job is the holder.
+//
+// A class has a consumer only once it has a job: a consumer is kept on disk and
+// costs memory, and whoever may ask for work can name a class of his own.
 type queue struct {
 	js      js.JetStream
 	conn    *nats.Conn
@@ -35,6 +38,14 @@ type queue struct {
 
 	mu      sync.Mutex
 	classes map[string]js.Consumer
+	bells   map[string]*bell // of classes without a consumer that somebody waits for
+	closed  chan struct{}
+}
+
+// bell wakes those who wait for the first job of a class.
+type bell struct {
+	rung   chan struct{}
+	guests int
 }
 
 // record is who holds a job.
@@ -63,7 +74,25 @@ func openQueue(ctx context.Context, j js.JetStream, conn *nats.Conn, c Config) (
 	if err != nil {
 		return nil, fmt.Errorf("stream JOBS: %w", err)
 	}
-	return &queue{js: j, conn: conn, stream: s, records: records, length: c.Lease, now: c.Now, classes: map[string]js.Consumer{}}, nil
+	q := &queue{js: j, conn: conn, stream: s, records: records, length: c.Lease, now: c.Now,
+		classes: map[string]js.Consumer{}, bells: map[string]*bell{}, closed: make(chan struct{})}
+	return q, q.prune(ctx)
+}
+
+// prune deletes the consumers of classes that have no job left.
+func (q *queue) prune(ctx context.Context) error {
+	names := q.stream.ConsumerNames(ctx)
+	for class := range names.Name() {
+		if has, err := q.any(ctx, class); err != nil {
+			return err
+		} else if has {
+			continue
+		}
+		if err := q.stream.DeleteConsumer(ctx, class); err != nil {
+			return fmt.Errorf("consumer %s: %w", class, err)
+		}
+	}
+	return names.Err()
 }
 
 func (q *queue) Enqueue(ctx context.Context, class, job string) error {
@@ -75,6 +104,7 @@ func (q *queue) Enqueue(ctx context.Context, class, job string) error {
 	}
 	_, err := q.js.Publish(ctx, "jobs."+class+"."+job, nil, js.WithExpectLastSequencePerSubject(0))
 	if err == nil {
+		q.ring(class)
 		return nil
 	}
 	if err = classify(err); errors.Is(err, store.ErrConflict) {
@@ -147,9 +177,16 @@ func (q *queue) Retry(ctx context.Context, l store.Lease, why string) error {
 
 // next takes one message of the class, waiting for it.
 func (q *queue) next(ctx context.Context, class string, wait time.Duration) (js.Msg, error) {
+	end := time.Now().Add(wait)
+	if err := q.first(ctx, class, wait); err != nil {
+		return nil, fmt.Errorf("class %s: %w", class, err)
+	}
 	c, err := q.consumer(ctx, class)
 	if err != nil {
 		return nil, fmt.Errorf("class %s: %w: %w", class, store.ErrUnavailable, err)
+	}
+	if wait > 0 {
+		wait = time.Until(end)
 	}
 	var batch js.MessageBatch
 	if wait <= 0 {
@@ -172,6 +209,76 @@ func (q *queue) next(ctx context.Context, class string, wait time.Duration) (js.
 		return nil, fmt.Errorf("class %s: %w: closed", class, store.ErrUnavailable)
 	}
 	return nil, fmt.Errorf("no job of class %s: %w", class, store.ErrNotFound)
+}
+
+// first waits until the class has a consumer or a job to make one for;
+// store.ErrNotFound when none came.
+func (q *queue) first(ctx context.Context, class string, wait time.Duration) error {
+	rung, leave := q.listen(class)
+	defer leave()
+	if rung == nil {
+		return nil
+	}
+	has, err := q.any(ctx, class)
+	if err != nil {
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	if has {
+		return nil
+	}
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	select {
+	case <-rung:
+		return nil
+	case <-q.closed:
+		return fmt.Errorf("%w: closed", store.ErrUnavailable)
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-over.C:
+		return fmt.Errorf("no job: %w", store.ErrNotFound)
+	}
+}
+
+// listen gives the bell of a class, nil when the class has a consumer. Listen
+// before looking for a job: then none is missed.
+func (q *queue) listen(class string) (rung <-chan struct{}, leave func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if _, ok := q.classes[class]; ok {
+		return nil, func() {}
+	}
+	b, ok := q.bells[class]
+	if !ok {
+		b = &bell{rung: make(chan struct{})}
+		q.bells[class] = b
+	}
+	b.guests++
+	return b.rung, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if b.guests--; b.guests == 0 && q.bells[class] == b {
+			delete(q.bells, class)
+		}
+	}
+}
+
+func (q *queue) ring(class string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if b, ok := q.bells[class]; ok {
+		close(b.rung)
+		delete(q.bells, class)
+	}
+}
+
+// any reports whether the class has a job, waiting or leased.
+func (q *queue) any(ctx context.Context, class string) (bool, error) {
+	_, err := q.stream.GetLastMsgForSubject(ctx, "jobs."+class+".*")
+	if errors.Is(err, js.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (q *queue) consumer(ctx context.Context, class string) (js.Consumer, error) {
