@@ -3,6 +3,7 @@ package parallel
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -50,5 +51,23 @@ func TestEachStopsAtAnError(t *testing.T) {
 	cancel()
 	if err := Each(ctx, 2, 5, func(context.Context, int) error { t.Error("ran"); return nil }); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
+	}
+}
+
+func TestEachSurvivesAPanic(t *testing.T) {
+	for _, what := range []any{"payload", errors.New("payload"), 7} {
+		err := Each(context.Background(), 2, 4, func(_ context.Context, i int) error {
+			if i == 2 {
+				panic(what)
+			}
+			return nil
+		})
+		if !errors.Is(err, ErrPanic) || strings.Contains(err.Error(), "payload") {
+			t.Errorf("panic of %v: %v", what, err)
+		}
+	}
+	var none []int
+	if err := Each(context.Background(), 1, 1, func(_ context.Context, i int) error { none[i]++; return nil }); !errors.Is(err, ErrPanic) {
+		t.Error(err)
 	}
 }

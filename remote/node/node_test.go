@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/progress"
 	"cipherdeck/fhe/job"
+	"cipherdeck/fhe/parallel"
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/node"
 	rt "cipherdeck/remote/remotetest"
@@ -175,11 +177,14 @@ func TestFails(t *testing.T) {
 	for _, f := range []func() error{
 		func() error { return errors.New("plan does not decode") },
 		func() error { panic("payload") },
+		func() error { // as the real runner does its work
+			return parallel.Each(t.Context(), 2, 2, func(context.Context, int) error { panic("payload") })
+		},
 	} {
 		name, _ := s.submit(t)
 		fail <- f
 		st := s.until(t, name, in(api.JobFailed))
-		if st.Reason != "plan does not decode" && st.Reason != node.ErrPanic.Error() {
+		if st.Reason != "plan does not decode" && !strings.Contains(st.Reason, "panicked") || strings.Contains(st.Reason, "payload") {
 			t.Errorf("reason %q", st.Reason)
 		}
 	}
