@@ -2,6 +2,7 @@ package holder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -59,14 +60,16 @@ func (h *Holder) EncryptAll(ctx context.Context, rows [][]float64, aff fhe.Affin
 }
 
 // DecryptAll opens the results of EncryptAll's batches, in the same order, and
-// returns all logits. One bad canary refuses everything. When all are right it
-// notes "canaries" with their count, their worst error and the bound.
+// returns all logits. One bad canary refuses everything, without any detail, and
+// only after every batch was fetched and checked: whoever serves the batches
+// sees the same downloads whether he is believed or not. Only an error of get,
+// which is no news to him, stops sooner. When all canaries are right it notes
+// "canaries" with their count, their worst error and the bound.
 func (h *Holder) DecryptAll(ctx context.Context, names []id.ID, sets []*CanarySet, r Run,
 	get func(ctx context.Context, name id.ID) ([]byte, error)) ([]float64, error) {
 	if len(names) != len(sets) {
 		return nil, fmt.Errorf("%w: %d results for %d batches", fhe.ErrMalformed, len(names), len(sets))
 	}
-	parts, worst := make([][]float64, len(names)), make([]float64, len(names))
 	total, canaries := 0, 0
 	for _, s := range sets {
 		if err := s.check(h.format.Core.BatchRows()); err != nil {
@@ -75,17 +78,21 @@ func (h *Holder) DecryptAll(ctx context.Context, names []id.ID, sets []*CanarySe
 		total += s.Rows
 		canaries += len(s.At)
 	}
+	parts, worst, bad := make([][]float64, len(names)), make([]float64, len(names)), make([]error, len(names))
 	r.sink().Phase("decrypt", int64(total), progress.Rows)
 	err := parallel.Each(ctx, r.Workers, len(names), func(ctx context.Context, i int) error {
 		raw, err := get(ctx, names[i])
 		if err != nil {
 			return err
 		}
-		parts[i], worst[i], err = h.decrypt(raw, sets[i])
-		r.sink().Add(int64(len(parts[i])))
-		return err
+		parts[i], worst[i], bad[i] = h.decrypt(raw, sets[i])
+		r.sink().Add(int64(sets[i].Rows))
+		return nil
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := refusal(bad); err != nil {
 		return nil, err
 	}
 	r.sink().Note("canaries", "count", canaries, "worst", slices.Max(append(worst, 0)), "bound", h.bound)
@@ -94,6 +101,21 @@ func (h *Holder) DecryptAll(ctx context.Context, names []id.ID, sets []*CanarySe
 		out = append(out, p...)
 	}
 	return out, nil
+}
+
+// refusal is why the results are refused: a canary before bytes that do not
+// decode, which say nothing of the rows.
+func refusal(bad []error) error {
+	var first error
+	for _, err := range bad {
+		if errors.Is(err, fhe.ErrCanary) {
+			return fhe.ErrCanary
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // ResultSize is the exact bytes of a result of this plan.
