@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"cipherdeck/fhe"
+	"cipherdeck/fhe/params"
 )
 
 // LimbSize is the bytes of limb i of one polynomial.
@@ -18,8 +19,8 @@ func (f *Format) polySize() (n int) {
 
 func (f *Format) seededSize() int { return SeedSize + f.polySize() }
 
-// BatchSize is the exact bytes of a batch.
-func (f *Format) BatchSize() int { return HeaderSize + f.Core.Features*f.seededSize() }
+// BatchSize is the exact bytes of a batch, at most params.MaxBatch.
+func (f *Format) BatchSize() int { return params.BatchSize(f.Core.Params, f.Core.Features) }
 
 // NewBatch makes a batch to be filled by PutSeeded.
 func (f *Format) NewBatch() []byte {

@@ -39,8 +39,8 @@ func (k Kind) String() string {
 
 // Sizes of the fixed parts, in bytes.
 const (
-	HeaderSize = 48
-	SeedSize   = 32
+	HeaderSize = params.HeaderSize
+	SeedSize   = params.SeedSize
 	MaxCore    = 64 << 10
 	MaxModel   = HeaderSize + 8*params.MaxPrimes*(params.MaxFeatures+1)
 )

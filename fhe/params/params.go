@@ -12,6 +12,7 @@ package params
 import (
 	"fmt"
 	"math/big"
+	"math/bits"
 
 	"cipherdeck/fhe"
 )
@@ -29,6 +30,29 @@ const (
 	MaxFeatures = 4096
 	MaxLogScale = 1024
 )
+
+// MaxBatch bounds the bytes of one batch of ciphertexts: what a server takes as
+// one blob, and what a node holds in memory for each batch that it works on.
+// It is reached before MaxFeatures: at 667 features with the smallest ring and
+// one prime.
+const MaxBatch = 16 << 20
+
+// The fixed parts of a batch, in bytes: see docs/formats/fhe.md.
+const (
+	HeaderSize = 48 // of every form
+	SeedSize   = 32 // of every ciphertext of a batch
+)
+
+// BatchSize is the exact bytes of a batch for parameters that Check accepts and
+// 0 to MaxFeatures features: a header, and for each feature a seed and N
+// coefficients for each prime, packed to its bit length.
+func BatchSize(p fhe.Params, features int) int {
+	poly := 0
+	for _, q := range p.Q {
+		poly += p.N() / 8 * bits.Len64(q)
+	}
+	return HeaderSize + features*(SeedSize+poly)
+}
 
 // maxLogQP is the bound for LogN 12, 13, … 16: uniform ternary secret, 128-bit
 // classical security, table of Source.
@@ -115,7 +139,7 @@ func Check(p fhe.Params) error {
 }
 
 // CheckCore accepts a plan that this version can execute: a linear model of 1
-// to MaxFeatures features. Errors wrap fhe.ErrInsecure, fhe.ErrMalformed or
+// to MaxFeatures features whose batches have at most MaxBatch bytes. Errors wrap fhe.ErrInsecure, fhe.ErrMalformed or
 // fhe.ErrUnsupported.
 func CheckCore(c fhe.Core) error {
 	if c.V != 1 || c.Layout != fhe.LayoutFeatureMajor {
@@ -130,6 +154,10 @@ func CheckCore(c fhe.Core) error {
 	}
 	if c.Features < 1 || c.Features > MaxFeatures || len(c.Scales) != c.Features {
 		return fmt.Errorf("%w: plan has %d features and %d scales, want 1 to %d of each", fhe.ErrMalformed, c.Features, len(c.Scales), MaxFeatures)
+	}
+	if n := BatchSize(c.Params, c.Features); n > MaxBatch {
+		return fmt.Errorf("%w: a batch of %d features at log_n %d with %d primes has %d bytes, at most %d: use fewer features",
+			fhe.ErrUnsupported, c.Features, c.Params.LogN, len(c.Params.Q), n, MaxBatch)
 	}
 	if c.Final != fhe.FinalNone && c.Final != fhe.FinalSigmoid {
 		return fmt.Errorf("%w: plan.final is %q", fhe.ErrUnsupported, c.Final)

@@ -133,3 +133,22 @@ func TestCheckCore(t *testing.T) {
 		}
 	}
 }
+
+// TestMaxBatch holds the first number of features whose batch no server takes,
+// for one and for two primes.
+func TestMaxBatch(t *testing.T) {
+	for _, c := range []struct {
+		logN int
+		bits []int
+		most int
+	}{{12, []int{49}, 667}, {12, []int{49, 49}, 334}, {13, []int{49, 49}, 167}} {
+		for _, features := range []int{1, c.most, c.most + 1, MaxFeatures} {
+			core := fhe.Core{V: 1, Layout: fhe.LayoutFeatureMajor, Features: features, Levels: len(c.bits) - 1,
+				Scales: make([]int8, features), Final: fhe.FinalNone, Params: fhe.Params{LogN: c.logN, Q: primes(t, c.logN, c.bits...), LogScale: 40}}
+			err := CheckCore(core)
+			if fits := features <= c.most; fits && err != nil || !fits && !errors.Is(err, fhe.ErrUnsupported) {
+				t.Errorf("log_n %d, %d primes, %d features: %v", c.logN, len(c.bits), features, err)
+			}
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"cipherdeck/crypto/id"
 	"cipherdeck/fhe"
 	"cipherdeck/fhe/codec"
+	"cipherdeck/fhe/params"
 )
 
 var small = fhe.Affine{Weights: []float64{2, -0.001, 30}, Bias: -1}
@@ -173,6 +174,32 @@ func TestOddModels(t *testing.T) {
 		p, _, err := Make(aff, fhe.FinalNone, rows(), Options{})
 		if err != nil || !(p.Forecast.MaxError > 0) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNoPlanThatCannotBeSent plans models whose batches a server takes, and
+// does not take.
+func TestNoPlanThatCannotBeSent(t *testing.T) {
+	for _, n := range []int{600, 700, params.MaxFeatures} {
+		aff := fhe.Affine{Weights: make([]float64, n)}
+		rows := [][]float64{make([]float64, n), make([]float64, n)}
+		for j := range n {
+			aff.Weights[j], rows[1][j] = 1, 1
+		}
+		p, _, err := Make(aff, fhe.FinalNone, rows, Options{})
+		if n > 667 {
+			if !errors.Is(err, fhe.ErrUnsupported) || !strings.Contains(err.Error(), "fewer features") {
+				t.Errorf("%d features: %v", n, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := codec.New(p.Core)
+		if err != nil || f.BatchSize() > params.MaxBatch || f.BatchSize() != len(f.NewBatch()) {
+			t.Errorf("%d features: %v", n, err)
 		}
 	}
 }
