@@ -255,6 +255,39 @@ func TestARefusalStaysUntilThePersonMoves(t *testing.T) {
 	}
 }
 
+// TestWhatEndsARefusalsStay: the next act, and asking a server by hand; not
+// any other action.
+func TestWhatEndsARefusalsStay(t *testing.T) {
+	begin := func(id string) func(r *root) {
+		return func(r *root) {
+			for _, a := range r.s.actions {
+				if a.ID == id {
+					r.Update(start{a: a, args: action.Args{"server": {"lab-2"}}})
+				}
+			}
+		}
+	}
+	for how, c := range map[string]struct {
+		do   func(r *root)
+		ends bool
+	}{
+		"next act": {func(r *root) { keys(r, "ctrl+n") }, true},
+		"attest":   {begin("attest"), true},
+		"share":    {begin("share"), false},
+		"a look":   {func(r *root) { keys(r, "3", "2", "?", "esc") }, false},
+	} {
+		r := scenes()["demo-cheats"](t, 80, 24)
+		keys(r, "esc")
+		v := r.screens[1].(*servers)
+		if v.caught == nil {
+			t.Fatal("no refusal is in sight")
+		}
+		if c.do(r); (v.caught == nil) != c.ends {
+			t.Errorf("%s: the refusal's stay ended: %v, want %v", how, v.caught == nil, c.ends)
+		}
+	}
+}
+
 func TestTheRefusalsLinkKeepsItsPlace(t *testing.T) {
 	r := unlocked(t, 120, 40)
 	keys(r, "2")
