@@ -75,8 +75,12 @@ func (s *Server) enrol(c *call) error {
 		return invalid("uid", "the account in the body is %s", acc.UID)
 	}
 	if s.cfg.Enrolment != EnrolOpen {
-		if _, err := s.accounts.get(c.r.Context(), acc.UID); errors.Is(err, store.ErrNotFound) {
+		_, err := s.accounts.get(c.r.Context(), acc.UID)
+		if errors.Is(err, store.ErrNotFound) {
 			return &api.Error{Code: api.CodeForbidden, Cause: "enrolment is closed on this server", Cure: "ask the operator to open it"}
+		}
+		if err != nil {
+			return err // a store in trouble must not open what is closed
 		}
 	}
 	fresh, err := s.accounts.put(c.r.Context(), acc)
