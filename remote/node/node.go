@@ -3,9 +3,17 @@
 //
 // A node needs no trust and is not asked for any. It holds ciphertexts, public
 // keys and one signing key of its own; whoever asked for the job checks the
-// signature, the agreement of the ids and the canaries. In turn the node does
-// not believe the server: a job must be signed by its author and every blob
-// must match its id.
+// signature, the agreement of the ids and the canaries.
+//
+// In turn the node takes from the server what it can check: a job document that
+// is the one named, of the project named, in time and signed by the account
+// that comes with it, and blobs that match their ids. It cannot check who that
+// account is. The server hands out the accounts as well, and the node does not
+// read the project's chain, so a server can make somebody up and have the node
+// work for him. The signature shows that a document is as it was signed, not
+// that a member of the project asked for it. What a made-up job costs is time:
+// there is nothing on a node to take, and its results name the job that they
+// answer, so that none can pass for that of another.
 //
 // The node connects to the server, never the other way round, so it works from
 // behind any firewall. It keeps nothing on disk and logs no payload. Jobs run

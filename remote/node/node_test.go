@@ -263,6 +263,8 @@ func TestForgedJob(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	late, _ := s.p.NewJob(t, func(d *job.JobDoc) { d.NotAfter = time.Now().Unix() })
+	ended := api.Lease{Project: d.Project, Job: id.Of(late), Doc: late, Author: s.p.Owner.Raw}
 	n := node.Node{Client: rt.Client(t, s.srv, s.node), Identity: s.node.Key, Now: time.Now,
 		Runner: runner(func(context.Context, job.JobDoc, job.Blobs, progress.Sink) (job.Result, error) {
 			ran = true
@@ -273,9 +275,35 @@ func TestForgedJob(t *testing.T) {
 		"another name":      {Project: d.Project, Job: id.Of(forged), Doc: raw, Author: s.p.Owner.Raw},
 		"another project":   {Project: id.Of(raw), Job: id.Of(raw), Doc: raw, Author: s.p.Owner.Raw},
 		"no author":         {Project: d.Project, Job: id.Of(raw), Doc: raw},
+		"ended":             ended,
 	} {
 		if _, err := node.RunLease(n, t.Context(), l); err == nil || ran {
 			t.Errorf("%s: %v, ran %v", name, err, ran)
 		}
+	}
+}
+
+// TestLate lets the time of a job end while it runs. A runner that listens is
+// stopped; for one that does not listen nothing is signed.
+func TestLate(t *testing.T) {
+	s := start(t)
+	raw, d := s.p.NewJob(t)
+	l := api.Lease{Project: d.Project, Job: id.Of(raw), Doc: raw, Author: s.p.Owner.Raw}
+	clock := time.Unix(d.NotAfter, 0).Add(-time.Millisecond)
+	n := node.Node{Client: rt.Client(t, s.srv, s.node), Identity: s.node.Key, Now: func() time.Time { return clock },
+		Runner: runner(func(ctx context.Context, _ job.JobDoc, _ job.Blobs, _ progress.Sink) (job.Result, error) {
+			<-ctx.Done()
+			return job.Result{}, ctx.Err()
+		})}
+	if _, err := node.RunLease(n, t.Context(), l); !errors.Is(err, node.ErrLate) {
+		t.Errorf("stopped: %v", err)
+	}
+	clock = clock.Add(-time.Minute)
+	n.Runner = runner(func(context.Context, job.JobDoc, job.Blobs, progress.Sink) (job.Result, error) {
+		clock = clock.Add(2 * time.Minute)
+		return job.Result{}, nil
+	})
+	if signed, err := node.RunLease(n, t.Context(), l); !errors.Is(err, node.ErrLate) || signed != nil {
+		t.Errorf("done too late: %d bytes signed, %v", len(signed), err)
 	}
 }

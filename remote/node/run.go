@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/doc"
@@ -22,13 +23,23 @@ func (n Node) run(ctx context.Context, l api.Lease, p progress.Sink) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
+	end := time.Unix(j.NotAfter, 0)
+	ctx, cancel := context.WithTimeoutCause(ctx, end.Sub(n.Now()), ErrLate)
+	defer cancel()
 	res, err := n.guarded(ctx, j, room{n.Client.Project(l.Project)}, p)
+	if errors.Is(context.Cause(ctx), ErrLate) || err == nil && !n.Now().Before(end) {
+		return nil, ErrLate
+	}
 	if err != nil {
 		return nil, err
 	}
 	res.Job = l.Job
 	return doc.Sign(job.ResultType, res, n.Identity)
 }
+
+// ErrLate is returned when a job's time ended before it was done: nothing is
+// signed for it.
+var ErrLate = errors.New("the job's time ended before it was done")
 
 // ErrPanic is wrapped when a runner panicked on a job.
 var ErrPanic = errors.New("the runner panicked")
@@ -44,8 +55,10 @@ func (n Node) guarded(ctx context.Context, j job.JobDoc, in job.Blobs, p progres
 	return n.Runner.Run(ctx, j, in, p)
 }
 
-// open verifies the job document: its author's signature, that it is the one
-// named, and that it belongs to the project whose blobs we may read.
+// open verifies the job document: that it is the one named, that it belongs to
+// the project whose blobs we may read, that it is in time, and the signature of
+// the account that the server gave with it; see the package comment for what
+// that is not worth.
 func (n Node) open(l api.Lease) (j job.JobDoc, err error) {
 	author, err := chain.OpenAccount(l.Author)
 	if err != nil {
