@@ -15,13 +15,21 @@ func Hang(s string, w int) []string {
 		return []string{s}
 	}
 	n := textStart(ansi.Strip(s), w/2)
-	first, rest := breakAt(s, w)
+	first, rest := breakAt(strings.ReplaceAll(s, "-", noBreak), w)
 	lines := []string{first}
 	for _, l := range Wrap(rest, w-n) {
 		lines = append(lines, strings.Repeat(" ", n)+l)
 	}
+	for i, l := range lines {
+		lines[i] = strings.ReplaceAll(l, noBreak, "-")
+	}
 	return closed(lines)
 }
+
+// noBreak stands for a hyphen while lines are broken, so that no option of a
+// command is taken apart: the wrapper breaks after every hyphen. It is of
+// Unicode's private use, which plain text has no use for.
+const noBreak = "\uf8d7"
 
 // breakAt takes the first line of at most w cells from s.
 func breakAt(s string, w int) (first, rest string) {

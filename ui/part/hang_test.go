@@ -21,6 +21,7 @@ func TestHangStandsUnderTheText(t *testing.T) {
 		{"  ✓ pass   ak   The key signs what it wrote", 32, []string{"  ✓ pass   ak   The key signs", "                what it wrote"}},
 		{"    --data wdbc.csv --node NODE", 20, []string{"    --data wdbc.csv", "    --node NODE"}},
 		{"a plain sentence goes on", 12, []string{"a plain", "sentence", "goes on"}},
+		{"server add CODE --root software", 20, []string{"server add CODE", "--root software"}},
 		{"words  " + strings.Repeat("x", 9), 8, []string{"words", "xxxxxxxx", "x"}},
 	} {
 		if got := Hang(c.in, c.w); strings.Join(got, "|") != strings.Join(c.want, "|") {

@@ -202,6 +202,7 @@ func (r *root) status() []string {
 	}
 	top, below := r.s.story.lines(r.w)
 	if r.said.how != sayNothing && !r.story.working {
+		clear(below) // as many lines as before: nothing jumps
 		below[0] = line
 	}
 	out := []string{part.Fit(top, r.w)}
