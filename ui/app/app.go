@@ -37,6 +37,7 @@ var (
 	ErrPin      = errors.New("the server's pinned facts would change")
 	ErrInput    = errors.New("input is not usable")
 	ErrRejected = errors.New("the result was rejected")
+	ErrCommand  = errors.New("the command failed")
 )
 
 // Ask gets a passphrase from whoever sits there; twice asks for it again.
@@ -47,6 +48,7 @@ type Config struct {
 	Home      string // folder of the vault
 	Now       func() time.Time
 	Ask       Ask
+	AskNew    Ask // for a new secret, once the vault is open; nil: Ask
 	NoKeyring bool
 	Keyring   vault.Keyring // nil: the OS keyring, entry named after the vault
 }

@@ -32,6 +32,8 @@ import (
 	"cipherdeck/vault/dataset/rules"
 	"cipherdeck/vault/private"
 	"cipherdeck/vault/project"
+	"cipherdeck/vault/secret"
+	"cipherdeck/vault/shamir"
 )
 
 // The errors of a face that asks for arguments and passphrases.
@@ -195,6 +197,18 @@ func storedFaults() []faultRule {
 		{seal.ErrVersion, "newer-format", ExitDamaged, cureNewer},
 		{seal.ErrAuth, "damaged", ExitDamaged, cureSealAgain},
 		{seal.ErrHeader, "damaged", ExitDamaged, cureSealAgain},
+		{vault.ErrCode, "wrong-code", ExitLocked, "read it again from the paper; each group of four has its own look, and a mistyped one is noticed"},
+		{vault.ErrShares, "wrong-shares", ExitLocked, "bring as many shares of this vault as it needs, one a line"},
+		{shamir.ErrShares, "input", ExitInput, "want at least 2 shares, and no more needed than there are"},
+		{vault.ErrPending, "conflict", ExitConflict, "finish the rotation that was begun: give the secrets of the slots that are left"},
+		{vault.ErrRotated, "locked", ExitLocked, "unlock it again"},
+		{secret.ErrNotFound, "no-such-name", ExitInput, "see the names: secret list"},
+		{secret.ErrField, "no-such-name", ExitInput, "see the fields: secret list"},
+		{secret.ErrKind, "secret-kind", ExitInput, "use a secret of the kind that the cause names"},
+		{secret.ErrInvalid, "secret", ExitInput, "give the fields of the kind: help secret put"},
+		{secret.ErrRef, "reference", ExitInput, "write cipherdeck://NAME/FIELD"},
+		{secret.ErrProtocol, "input", ExitInput, "let git call this command"},
+		{ErrCommand, "command", ExitFailed, "see what the command itself said"},
 		{vault.ErrNoSlot, "no-slot", ExitInput, "there is nothing to remove"},
 		{vault.ErrPermissions, "permissions", ExitInput, "make it readable by you only: chmod go= FILE"},
 		{vault.ErrNotVault, "not-a-vault", ExitDamaged, cureBackup},

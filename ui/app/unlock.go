@@ -90,6 +90,16 @@ func (a *App) Ask(ctx context.Context, prompt string, twice bool) ([]byte, error
 	return a.cfg.Ask(ctx, prompt, twice)
 }
 
+// AskNew gets a new secret from whoever sits there, typed twice. It is not
+// what unlocked the vault: a face that was handed one passphrase for everything
+// asks for this one apart.
+func (a *App) AskNew(ctx context.Context, prompt string) ([]byte, error) {
+	if a.cfg.AskNew != nil {
+		return a.cfg.AskNew(ctx, prompt, true)
+	}
+	return a.Ask(ctx, prompt, true)
+}
+
 // ForgetKeyring removes the vault's slot for the OS keyring, and then its entry
 // there.
 func (a *App) ForgetKeyring(ctx context.Context) error {

@@ -87,8 +87,8 @@ func (env Env) perform(ctx context.Context, a *action.Action, args action.Args, 
 			return action.Result{}, err
 		}
 	}
-	sec := &secrets{fd: args.Get("passphrase-fd"), env: env.Passphrase}
-	ap := app.New(app.Config{Home: home, Now: env.Now, Ask: sec.get, NoKeyring: args.Has("no-keyring") || sec.given()})
+	sec := &secrets{fd: args.Get("passphrase-fd"), newFD: args.Get("new-fd"), env: env.Passphrase}
+	ap := app.New(app.Config{Home: home, Now: env.Now, Ask: sec.get, AskNew: sec.fresh, NoKeyring: args.Has("no-keyring") || sec.given()})
 	defer ap.Close()
 	var sink progress.Sink = progress.Discard{}
 	switch {

@@ -26,9 +26,10 @@ const maxPassphrase = 4096
 // secrets gets passphrases: from a descriptor, from the variable that main
 // took, or by asking on the terminal.
 type secrets struct {
-	fd   string // of --passphrase-fd, "" when not given
-	env  []byte
-	read []byte // what the descriptor gave, so that it is read once
+	fd    string // of --passphrase-fd, "" when not given
+	newFD string // of --new-fd
+	env   []byte
+	read  []byte // what the descriptor gave, so that it is read once
 }
 
 // get returns a passphrase; twice asks the person to type it again.
@@ -64,6 +65,15 @@ func (s *secrets) fromDescriptor() ([]byte, error) {
 		return nil, fmt.Errorf("%w: descriptor %d gave an empty line", ErrNoPassphrase, n)
 	}
 	return bytes.Clone(s.read), nil
+}
+
+// fresh gets a new secret, which the one that opens the vault must not be taken
+// for: from its own descriptor, or by asking.
+func (s *secrets) fresh(ctx context.Context, prompt string, twice bool) ([]byte, error) {
+	if s.newFD == "" {
+		return ask(prompt, twice)
+	}
+	return (&secrets{fd: s.newFD}).get(ctx, prompt, twice)
 }
 
 // ask reads from the terminal itself, so that it works with standard input

@@ -1,0 +1,173 @@
+package action
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"cipherdeck/crypto/progress"
+	"cipherdeck/ui/app"
+	"cipherdeck/vault/secret"
+)
+
+func secretActions() []*Action {
+	name := Arg{Name: "name", Help: "name of the secret", Need: true}
+	return []*Action{
+		{ID: "secret.put", Title: "Store a secret in the vault", Vault: true, Run: runSecretPut,
+			Help: "Kinds: git (host, token), aws (access_key_id, secret_access_key), login (username, password), api (key), note (text), file (content), totp (secret). Fields that are no secret may be given by --set; one is read from standard input with --stdin; what is still missing is asked on the terminal.",
+			Args: []Arg{name, {Name: "kind", Flag: "kind", Need: true, Help: "git, aws, login, api, note, file or totp"}, {Name: "set", Flag: "set", Many: true, Help: "FIELD=VALUE, for what is no secret: a command line can be read by others"},
+				{Name: "stdin", Flag: "stdin", Help: "field to read from standard input"}, {Name: "rotate", Flag: "rotate", Help: "day from which it is to be renewed, 2027-01-31"}}},
+		{ID: "secret.list", Title: "List the secrets, without their values", Vault: true, Run: runSecretList},
+		{ID: "secret.show", Title: "Print one value of a secret", Vault: true, Run: runSecretShow,
+			Help: "Of a totp secret the field code is the code of this moment.",
+			Args: []Arg{name, {Name: "field", Help: "field to print", Need: true}}},
+		{ID: "secret.rm", Title: "Forget a secret", Vault: true, Danger: TypeName, Args: []Arg{name},
+			Run: func(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+				return Result{Data: map[string]string{"removed": args.Get("name")}, Text: []string{"removed " + args.Get("name")}}, a.RemoveSecret(args.Get("name"))
+			}},
+		{ID: "secret.exec", Title: "Run a command with secrets in its environment", Vault: true, Run: runSecretExec,
+			Help: "secret exec --env TOKEN=cipherdeck://ci/token -- make deploy. Only the child gets the values; it can pass them on.",
+			Args: []Arg{{Name: "env", Flag: "env", Many: true, Need: true, Help: "NAME=cipherdeck://SECRET/FIELD"}, {Name: "command", Many: true, Need: true, Help: "command and its arguments, after --"}}},
+		{ID: "secret.fill", Title: "Fill references to secrets in a text", Vault: true, Run: runSecretFill,
+			Help: `Reads a text with {{secret "name" "field"}} or cipherdeck://name/field from standard input and prints it with the values.`},
+		{ID: "secret.git", Title: "Answer git as its credential helper", Vault: true, Run: runSecretGit,
+			Help: "In ~/.gitconfig: [credential] helper = \"!cipherdeck secret git\". Needs a passphrase that does not come from standard input.",
+			Args: []Arg{{Name: "operation", Help: "get, store or erase, as git says", Need: true}}},
+		{ID: "secret.aws", Title: "Answer AWS tools as their credential_process", Vault: true, Run: runSecretAWS,
+			Help: "In ~/.aws/config: credential_process = cipherdeck secret aws NAME.", Args: []Arg{name}},
+	}
+}
+
+func runSecretPut(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	s := secret.Secret{Kind: secret.Kind(args.Get("kind")), Fields: map[string][]byte{}}
+	required, _, ok := s.Kind.Shape()
+	if !ok {
+		return Result{}, fmt.Errorf("%w: kind %q; see help secret put", secret.ErrInvalid, args.Get("kind"))
+	}
+	for _, kv := range args.All("set") {
+		k, v, ok := strings.Cut(kv, "=")
+		if !ok {
+			return Result{}, fmt.Errorf("%w: --set wants FIELD=VALUE", app.ErrInput)
+		}
+		s.Fields[k] = []byte(v)
+	}
+	if f := args.Get("stdin"); f != "" {
+		v, err := io.ReadAll(io.LimitReader(os.Stdin, secret.MaxField+1))
+		if err != nil {
+			return Result{}, err
+		}
+		s.Fields[f] = v
+		if s.Kind != secret.File {
+			s.Fields[f] = bytes.TrimRight(v, "\r\n")
+		}
+	}
+	for _, f := range required {
+		if _, ok := s.Fields[f]; ok {
+			continue
+		}
+		v, err := a.AskNew(ctx, f+" of "+args.Get("name"))
+		if err != nil {
+			return Result{}, err
+		}
+		s.Fields[f] = v
+	}
+	if day := args.Get("rotate"); day != "" {
+		t, err := time.Parse(time.DateOnly, day)
+		if err != nil {
+			return Result{}, fmt.Errorf("%w: --rotate %q: want a day as 2027-01-31", app.ErrInput, day)
+		}
+		s.Rotate = t.Unix()
+	}
+	if err := a.PutSecret(args.Get("name"), s); err != nil {
+		return Result{}, err
+	}
+	return Result{Data: map[string]string{"name": args.Get("name"), "kind": args.Get("kind")}, Text: []string{"stored " + args.Get("name")}}, nil
+}
+
+func runSecretList(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
+	all, err := a.Secrets()
+	if err != nil {
+		return Result{}, err
+	}
+	if all == nil {
+		all = []app.SecretInfo{}
+	}
+	r := Result{Data: all}
+	for _, s := range all {
+		line := fmt.Sprintf("%-24s %-6s %s", s.Name, s.Kind, strings.Join(s.Fields, ", "))
+		if s.Due {
+			line += "  ! due for renewal since " + s.Rotate
+		}
+		r.Text = append(r.Text, line)
+	}
+	return r, nil
+}
+
+func runSecretShow(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	v, err := a.SecretField(args.Get("name"), args.Get("field"))
+	if err != nil {
+		return Result{}, err
+	}
+	defer clear(v)
+	return Result{Data: map[string]string{"value": string(v)}, Text: strings.Split(string(v), "\n")}, nil
+}
+
+func runSecretExec(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	if args.Has("json") {
+		return Result{}, fmt.Errorf("%w: the output is the command's own; leave out --json", app.ErrInput)
+	}
+	env, err := a.SecretEnv(os.Environ(), args.All("env"))
+	if err != nil {
+		return Result{}, err
+	}
+	words := slices.Clone(args.All("command"))
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return Result{}, fmt.Errorf("%w: %s: %w", app.ErrCommand, words[0], err)
+	}
+	return Result{}, nil
+}
+
+func runSecretFill(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	text, err := io.ReadAll(io.LimitReader(os.Stdin, 16<<20))
+	if err != nil {
+		return Result{}, err
+	}
+	out, err := a.ExpandTemplate(text)
+	if err != nil {
+		return Result{}, err
+	}
+	return raw(args, out)
+}
+
+// raw prints bytes as they are: the answer is for a program.
+func raw(args Args, b []byte) (Result, error) {
+	if args.Has("json") {
+		return Result{Data: map[string]string{"text": string(b)}}, nil
+	}
+	_, err := os.Stdout.Write(b)
+	return Result{}, err
+}
+
+func runSecretGit(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	var out bytes.Buffer
+	if err := a.GitCredential(args.Get("operation"), os.Stdin, &out); err != nil {
+		return Result{}, err
+	}
+	return raw(args, out.Bytes())
+}
+
+func runSecretAWS(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	out, err := a.AWSCredentials(args.Get("name"))
+	if err != nil {
+		return Result{}, err
+	}
+	return raw(args, out)
+}
