@@ -225,6 +225,16 @@ func read(path string) (string, *file, error) {
 // to which vault, and stays the same for the life of the vault.
 func (v *Vault) ID() string { return hex.EncodeToString(v.id[:]) }
 
+// FileID is the id of the vault in a file, without unlocking it. Like Slots it
+// is not authenticated: it finds a key, it proves nothing.
+func FileID(path string) (string, error) {
+	_, f, err := read(path)
+	if err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(f.id[:]), nil
+}
+
 // Path is the real path of the file.
 func (v *Vault) Path() string { return v.path }
 
