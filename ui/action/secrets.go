@@ -20,19 +20,20 @@ func secretActions() []*Action {
 	name := Arg{Name: "name", Help: "name of the secret", Need: true}
 	return []*Action{
 		{ID: "secret.put", Title: "Store a secret in the vault", Vault: true, Run: runSecretPut,
-			Help: "Kinds: git (host, token), aws (access_key_id, secret_access_key), login (username, password), api (key), note (text), file (content), totp (secret). Fields that are no secret may be given by --set; one is read from standard input with --stdin; what is still missing is asked on the terminal.",
+			Help: "Kinds: git (host, password), aws (access_key_id, secret_access_key), login (username, password), api (key), note (text), file (content), totp (secret). Fields that are no secret may be given by --set; one is read from standard input with --stdin; what is still missing is asked on the terminal.",
 			Args: []Arg{name, {Name: "kind", Flag: "kind", Need: true, Help: "git, aws, login, api, note, file or totp"}, {Name: "set", Flag: "set", Many: true, Help: "FIELD=VALUE, for what is no secret: a command line can be read by others"},
 				{Name: "stdin", Flag: "stdin", Help: "field to read from standard input"}, {Name: "rotate", Flag: "rotate", Help: "day from which it is to be renewed, 2027-01-31"}}},
-		{ID: "secret.list", Title: "List the secrets, without their values", Vault: true, Run: runSecretList},
+		{ID: "secret.list", Title: "List the secrets, without their values", Vault: true, Run: runSecretList,
+			Help: "Names, kinds, which fields there are, and what is due for renewal."},
 		{ID: "secret.show", Title: "Print one value of a secret", Vault: true, Run: runSecretShow,
 			Help: "Of a totp secret the field code is the code of this moment.",
 			Args: []Arg{name, {Name: "field", Help: "field to print", Need: true}}},
-		{ID: "secret.rm", Title: "Forget a secret", Vault: true, Danger: TypeName, Args: []Arg{name},
+		{ID: "secret.rm", Title: "Forget a secret", Vault: true, Danger: TypeName, Args: []Arg{name}, Help: "The vault's .bak file still has it until the next save.",
 			Run: func(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
 				return Result{Data: map[string]string{"removed": args.Get("name")}, Text: []string{"removed " + args.Get("name")}}, a.RemoveSecret(args.Get("name"))
 			}},
 		{ID: "secret.exec", Title: "Run a command with secrets in its environment", Vault: true, Run: runSecretExec,
-			Help: "secret exec --env TOKEN=cipherdeck://ci/token -- make deploy. Only the child gets the values; it can pass them on.",
+			Help: "secret exec --env TOKEN=cipherdeck://ci/password -- make deploy. Only the child gets the values; it can pass them on.",
 			Args: []Arg{{Name: "env", Flag: "env", Many: true, Need: true, Help: "NAME=cipherdeck://SECRET/FIELD"}, {Name: "command", Many: true, Need: true, Help: "command and its arguments, after --"}}},
 		{ID: "secret.fill", Title: "Fill references to secrets in a text", Vault: true, Run: runSecretFill,
 			Help: `Reads a text with {{secret "name" "field"}} or cipherdeck://name/field from standard input and prints it with the values.`},

@@ -30,7 +30,7 @@ func slotActions() []*Action {
 		{ID: "vault.remove-slot", Title: "Take a way to unlock the vault away", Vault: true, Danger: Confirm, Run: runRemoveSlot,
 			Help: "The last one stays. The vault key does not change: who kept an old copy of the file can open it as before.",
 			Args: []Arg{{Name: "id", Help: "id of the slot", Need: true}}},
-		{ID: "vault.recover", Title: "Open the vault with a recovery code or shares, and set a new passphrase", Run: runRecover,
+		{ID: "vault.recover", Title: "Set a new passphrase by recovery code or shares", Run: runRecover,
 			Help: "Reads the code, or one share a line, from standard input up to an empty line, then asks for a new passphrase."},
 	}
 }

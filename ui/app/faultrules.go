@@ -209,6 +209,7 @@ func storedFaults() []faultRule {
 		{secret.ErrRef, "reference", ExitInput, "write cipherdeck://NAME/FIELD"},
 		{secret.ErrProtocol, "input", ExitInput, "let git call this command"},
 		{ErrCommand, "command", ExitFailed, "see what the command itself said"},
+		{vault.ErrSlot, "input", ExitInput, "see the ways to unlock: vault slots"},
 		{vault.ErrNoSlot, "no-slot", ExitInput, "there is nothing to remove"},
 		{vault.ErrPermissions, "permissions", ExitInput, "make it readable by you only: chmod go= FILE"},
 		{vault.ErrNotVault, "not-a-vault", ExitDamaged, cureBackup},
