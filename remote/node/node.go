@@ -70,6 +70,7 @@ func (n Node) Run(ctx context.Context) error {
 			n.work(ctx, l)
 		default:
 			pause = firstPause
+			rest(ctx, pause) // a server that says "nothing" at once must not make this spin
 		}
 	}
 	return nil

@@ -61,11 +61,12 @@ func account(t testing.TB, kind chain.Kind, name string, k *rsa.PrivateKey) Who 
 	return Who{a, device}
 }
 
-// Config is a server on any port, with the data in dir.
+// Config is a server on any port, with the data in dir. It is patient, so that
+// a busy machine makes no handshake fail.
 func Config(dir string) server.Config {
 	c := server.DefaultConfig()
 	c.Listen, c.DataDir = "127.0.0.1:0", dir
-	c.RatePerSecond, c.RateBurst = 1<<16, 1<<16
+	c.RatePerSecond, c.RateBurst, c.HeaderLimitSeconds = 1<<16, 1<<16, 60
 	return c
 }
 

@@ -359,3 +359,40 @@ func TestStopWhileWaiting(t *testing.T) {
 	}
 	wantErr(t, "wait", s.srv.Wait(), nil)
 }
+
+// TestPollsWait asks for news of a job of which there is none, while another
+// job of the project changes: each answer must be newer than what is known.
+func TestPollsWait(t *testing.T) {
+	s := start(t)
+	name, _ := s.submit(t)
+	known := status(t, s.p, name, 0, 0)
+	l := s.lease(t)
+	other, _ := s.submit(t)
+	known = status(t, s.p, name, 20*time.Second, known.Rev)
+	for n := range int64(5) {
+		polled := make(chan api.JobStatus, 1)
+		go func() {
+			st, err := s.p.Job(t.Context(), name, time.Minute, known.Rev)
+			if err != nil {
+				t.Error(err)
+			}
+			polled <- st
+		}()
+		r := report(s.lease(t)) // the other job comes and goes
+		r.Retry = true
+		wantErr(t, "give back", s.worker.Fail(t.Context(), r), nil)
+		r = report(l)
+		r.Done = n + 1
+		if _, err := s.worker.Extend(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		st := <-polled
+		if st.Rev <= known.Rev || st.Done != n+1 {
+			t.Fatalf("answered %+v after %+v", st, known)
+		}
+		known = st
+	}
+	if st := status(t, s.p, other, 0, 0); st.State != api.JobQueued {
+		t.Errorf("the other job is %+v", st)
+	}
+}

@@ -92,3 +92,35 @@ func TestCloseWhileWaiting(t *testing.T) {
 		t.Errorf("lease: %v", err)
 	}
 }
+
+// TestConsumerGone deletes a consumer under the queue: who waits is told that
+// something is wrong, not that there is no work, and the next one gets the job.
+func TestConsumerGone(t *testing.T) {
+	e, err := Open(t.Context(), Config{Dir: t.TempDir(), Lease: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	if err := e.queue.Enqueue(t.Context(), "node", "job1"); err != nil {
+		t.Fatal(err)
+	}
+	l, err := e.queue.Lease(t.Context(), "node", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.queue.Done(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.queue.stream.DeleteConsumer(t.Context(), "node"); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.queue.Enqueue(t.Context(), "node", "job2"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.queue.Lease(t.Context(), "node", time.Minute); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("lease from a consumer that is gone: %v", err)
+	}
+	if l, err := e.queue.Lease(t.Context(), "node", time.Minute); err != nil || l.Job != "job2" {
+		t.Errorf("lease after that: %+v, %v", l, err)
+	}
+}

@@ -208,7 +208,18 @@ func (q *queue) next(ctx context.Context, class string, wait time.Duration) (js.
 	if q.conn.IsClosed() {
 		return nil, fmt.Errorf("class %s: %w: closed", class, store.ErrUnavailable)
 	}
+	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		q.forget(class) // it may be gone; and who asks must not be told "nothing" at once, again and again
+		return nil, fmt.Errorf("class %s: %w: %w", class, store.ErrUnavailable, err)
+	}
 	return nil, fmt.Errorf("no job of class %s: %w", class, store.ErrNotFound)
+}
+
+// forget drops the handle of a consumer; the next to ask makes a new one.
+func (q *queue) forget(class string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.classes, class)
 }
 
 // first waits until the class has a consumer or a job to make one for;
