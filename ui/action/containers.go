@@ -27,7 +27,9 @@ func containerActions() []*Action {
 		{ID: "recipients.add", Title: "Give more people a sealed file", Vault: true, Args: []Arg{in, uids, {Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"}}, Run: runRecipientsAdd,
 			Help: "Writes a new header; the payload is moved, not decrypted."},
 		{ID: "recipients.rm", Title: "Take a sealed file away from people", Vault: true, Danger: Confirm, Args: []Arg{in, uids}, Run: runRecipientsRemove,
-			Help: "Writes a new header. Who kept the old file, or opened it once, still has its key: seal the content anew to end that."},
+			Help: "Writes a new header. Who kept the old file, or opened it once, still has its key: reseal ends that."},
+		{ID: "reseal", Title: "Encrypt a sealed file anew, with a new key", Vault: true, Args: []Arg{in, {Name: "to", Flag: "to", Many: true, Help: "user id of a person who may open it besides you"}, {Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"}}, Run: runReseal,
+			Help: "For you and the people named, and for nobody else: what recipients rm alone cannot do."},
 		{ID: "age.export", Title: "Write the content of a sealed file as an age file",
 			Help: "For readers who have age. A folder becomes a tar archive. age uses ChaCha20-Poly1305 with a 128-bit file key; who may open it is up to the recipients you name.",
 			Args: []Arg{out, in, {Name: "to", Flag: "to", Many: true, Need: true, Help: "age1…, ssh-ed25519 …, ssh-rsa …"}, {Name: "armor", Flag: "armor", Switch: true, Help: "write text"}, pass, force},
@@ -119,6 +121,14 @@ func runRecipientsRemove(ctx context.Context, a *app.App, args Args, _ progress.
 	return changeResult(a.RemoveRecipients(ctx, args.Get("in"), uids))
 }
 
+func runReseal(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
+	uids, err := parseUIDs(args.All("to"))
+	if err != nil {
+		return Result{}, err
+	}
+	return changeResult(a.Reseal(ctx, args.Get("in"), uids, args.Has("unverified"), sink))
+}
+
 func parseUIDs(words []string) ([]chain.UID, error) {
 	var out []chain.UID
 	for _, w := range words {
@@ -140,7 +150,7 @@ func changeResult(c seal.Change, err error) (Result, error) {
 		Text: []string{fmt.Sprintf("%d recipients, there were %d", len(c.After), len(c.Before))},
 	}
 	if c.KeyKept {
-		r.Text = append(r.Text, "! the payload has the same key as before: who kept the old file or its key can still open it; seal the content anew to end that")
+		r.Text = append(r.Text, "! the payload has the same key as before: who kept the old file or its key can still open it; end that with: reseal")
 	}
 	if c.LockedOut {
 		r.Text = append(r.Text, "! you cannot open it any more yourself")

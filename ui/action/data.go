@@ -23,6 +23,8 @@ func dataActions() []*Action {
 	rulesFile := Arg{Name: "rules", Flag: "rules", Need: true, Help: "JSON file of rules, as data rules writes it"}
 	key := Arg{Name: "key", Flag: "key", Default: "default", Help: "name of the column key, derived from your vault"}
 	quasi := Arg{Name: "quasi", Flag: "quasi", Many: true, Need: true, Help: "column by which somebody might recognise a person"}
+	encrypt := Arg{Name: "encrypt", Flag: "encrypt", Switch: true, Help: "encrypt footer and columns"}
+	column := Arg{Name: "column", Flag: "column", Many: true, Help: "column with a key of its own"}
 	k := Arg{Name: "k", Flag: "k", Default: "5", Help: "smallest class wanted"}
 	return []*Action{
 		{ID: "data.profile", Title: "Say what is in a table", Args: []Arg{in, reveal}, Run: runProfile,
@@ -39,6 +41,26 @@ func dataActions() []*Action {
 			Help: "Counts classes of rows that look alike in the --quasi columns: k, rows at risk, and how varied sensitive columns are within a class. k-anonymity does not stop inference."},
 		{ID: "data.reach", Title: "Make a table coarse enough to reach k", Args: []Arg{out, in, quasi, k, {Name: "suppress", Flag: "suppress", Default: "0.05", Help: "most rows that may be left out, as a share"}, force}, Run: runReach,
 			Help: "Coarsens whole columns, and leaves out at most the share of rows that still stand out. One fair answer, not the best one; measure again before you rely on it."},
+		{ID: "data.parquet", Title: "Write a table as Parquet", Args: []Arg{out, in, encrypt, column, key, force}, Run: runParquet(true),
+			Help: "With --encrypt by the format's own modular encryption (AES-GCM), footer included, which tools outside can read when they are given the keys."},
+		{ID: "data.csv", Title: "Write a Parquet file as CSV", Args: []Arg{out, {Name: "in", Help: "Parquet file", Need: true}, encrypt, column, key, force}, Run: runParquet(false),
+			Help: "For an encrypted file give --encrypt and the same columns and key as when it was written."},
+	}
+}
+
+func runParquet(write bool) func(context.Context, *app.App, Args, progress.Sink) (Result, error) {
+	return func(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+		spec := app.ParquetSpec{In: args.Get("in"), Out: args.Get("out"), Encrypt: args.Has("encrypt"), Columns: split(args.All("column")), Key: args.Get("key"), Force: args.Has("force")}
+		if spec.Encrypt {
+			if _, err := a.UnlockAsking(ctx); err != nil {
+				return Result{}, err
+			}
+		}
+		work := a.ReadParquet
+		if write {
+			work = a.WriteParquet
+		}
+		return wrote(spec.Out, work(ctx, spec))
 	}
 }
 

@@ -114,6 +114,21 @@ func (a *App) RemoveRecipients(ctx context.Context, path string, people []chain.
 	}, seal.FileOptions{})
 }
 
+// Reseal encrypts the content of a container anew, with a new file key, for
+// the vault's owner and people. Only this ends what somebody could still do who
+// was a recipient before.
+func (a *App) Reseal(ctx context.Context, path string, people []chain.UID, unverified bool, sink progress.Sink) (seal.Change, error) {
+	who, err := a.openers(nil)
+	if err != nil {
+		return seal.Change{}, err
+	}
+	to, err := a.recipients(SealSpec{To: people, Unverified: unverified})
+	if err != nil {
+		return seal.Change{}, err
+	}
+	return seal.Reseal(ctx, path, who, to, seal.FileOptions{Sink: sink})
+}
+
 func (a *App) publicKeys(u chain.UID, unverified bool) (keys.Public, error) {
 	acc, err := a.verified(u, unverified)
 	if err != nil {

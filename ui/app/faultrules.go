@@ -28,6 +28,7 @@ import (
 	"cipherdeck/vault"
 	"cipherdeck/vault/account"
 	"cipherdeck/vault/dataset"
+	"cipherdeck/vault/dataset/parquet"
 	"cipherdeck/vault/dataset/risk"
 	"cipherdeck/vault/dataset/rules"
 	"cipherdeck/vault/private"
@@ -166,6 +167,9 @@ func inputFaults() []faultRule {
 		{onnx.ErrInvalid, "damaged-model", ExitInput, "export the model again"},
 		{dataset.ErrMalformed, "not-a-table", ExitInput, "correct the line that the cause names, or seal it with --no-profile"},
 		{dataset.ErrLimit, "too-large", ExitInput, "split the table, or seal it with --no-profile"},
+		{parquet.ErrKey, "column-key", ExitLocked, "give --encrypt, and the key and columns that it was written with"},
+		{parquet.ErrParquet, "damaged", ExitDamaged, "get the Parquet file again"},
+		{parquet.ErrType, "not-a-table", ExitInput, "change or drop the column that the cause names"},
 		{rules.ErrRules, "rules", ExitInput, "correct the file of rules where the cause says"},
 		{rules.ErrKey, "column-key", ExitLocked, "give the name of the key that the table was changed under"},
 		{rules.ErrCell, "column-key", ExitLocked, "give the rules and the key that the table was changed under"},
