@@ -9,7 +9,7 @@
 //   - a passphrase, a random key in the keyring of the operating system, or both
 //     together;
 //   - a recovery code on paper (Kit prints it), or k of n shares (Group);
-//   - a device: package vault/tpm.
+//   - a device: packages vault/tpm and vault/ageplugin.
 //
 // A MAC under the vault key covers all slots and the generation number: a slot
 // that was added, removed or made cheaper by somebody without the key is noticed
