@@ -35,7 +35,7 @@ func TestClosedWhileStoreFails(t *testing.T) {
 	docs := mem.NewDocs()
 	cfg := DefaultConfig()
 	cfg.Enrolment = EnrolClosed
-	s := &Server{cfg: cfg, accounts: &accounts{docs: unreadable{docs}, known: map[chain.UID]*chain.Account{}}}
+	s := &Server{cfg: cfg, accounts: &accounts{docs: unreadable{docs}, known: newCache[chain.UID](cacheBytes, sizeOf)}}
 	r := httptest.NewRequest("PUT", "/v1/accounts/"+acc.UID.String(), bytes.NewReader(acc.Raw))
 	r.SetPathValue("uid", acc.UID.String())
 	if err := s.enrol(&call{w: httptest.NewRecorder(), r: r}); !errors.Is(err, store.ErrUnavailable) {

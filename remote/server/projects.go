@@ -82,8 +82,7 @@ func (b *blobs) read(ctx context.Context, pid, i id.ID, max int64) ([]byte, erro
 type projects struct {
 	docs  store.Docs
 	blobs *blobs
-	mu    sync.Mutex
-	known map[id.ID]*chain.State
+	known *cache[id.ID, *chain.State]
 }
 
 // head is a project as it stands: its newest link, verified from the genesis.
@@ -105,9 +104,7 @@ func (p *projects) get(ctx context.Context, pid id.ID) (head, error) {
 
 // state is the cached state of a link, or is computed from the last cached one.
 func (p *projects) state(ctx context.Context, pid id.ID, raw []byte) (*chain.State, error) {
-	p.mu.Lock()
-	s := p.known[pid]
-	p.mu.Unlock()
+	s, _ := p.known.get(pid)
 	if s != nil && s.Head == id.Of(raw) {
 		return s, nil
 	}
@@ -115,7 +112,7 @@ func (p *projects) state(ctx context.Context, pid id.ID, raw []byte) (*chain.Sta
 	if err != nil {
 		return nil, fmt.Errorf("project %s: %w: %w", pid, store.ErrCorrupt, err)
 	}
-	p.remember(s)
+	p.known.put(s.Project, s)
 	return s, nil
 }
 
@@ -195,7 +192,7 @@ func (p *projects) advance(ctx context.Context, h head, raw []byte) (*chain.Stat
 	if err != nil {
 		return nil, 0, err
 	}
-	p.remember(next)
+	p.known.put(next.Project, next)
 	return next, rev, nil
 }
 
@@ -239,13 +236,6 @@ func (p *projects) of(ctx context.Context, u chain.UID) ([]id.ID, error) {
 		}
 	}
 	return all, nil
-}
-
-func (p *projects) remember(s *chain.State) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	makeRoom(p.known)
-	p.known[s.Project] = s
 }
 
 func headKey(pid id.ID) string                { return "heads/" + pid.String() }

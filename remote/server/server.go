@@ -132,9 +132,9 @@ func (s *Server) openStore(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	docs := s.engine.Docs()
-	s.accounts = &accounts{docs: docs, known: map[chain.UID]*chain.Account{}}
+	s.accounts = &accounts{docs: docs, known: newCache[chain.UID](cacheBytes, sizeOf)}
 	s.blobs = &blobs{dir: filepath.Join(dir, blobDir), max: s.cfg.MaxBlobBytes, open: map[id.ID]store.Blobs{}}
-	s.projects = &projects{docs: docs, blobs: s.blobs, known: map[id.ID]*chain.State{}}
+	s.projects = &projects{docs: docs, blobs: s.blobs, known: newCache[id.ID](cacheBytes, sizeOfState)}
 	s.tokens = auth.Tokens{Docs: docs, Life: time.Duration(s.cfg.TokenTTLSeconds) * time.Second, Now: s.now}
 	s.jobs = &jobs{records: records{docs}, queue: s.engine.Queue(), leases: &leases{held: map[jobName]holder{}},
 		accounts: s.accounts, projects: s.projects, blobs: s.blobs, hub: newHub(),
