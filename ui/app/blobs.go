@@ -63,4 +63,3 @@ func (c *counted) Put(ctx context.Context, b []byte) (id.ID, error) {
 	c.up.Add(int64(len(b)))
 	return c.Blobs.Put(ctx, b)
 }
-

@@ -123,4 +123,3 @@ func (a *App) At(p *project.Project, node chain.UID) (Where, error) {
 	}
 	return Where{}, fmt.Errorf("%w: %s in this project; an admin can: grant PROJECT %s", chain.ErrGrant, node.Short(), node)
 }
-
