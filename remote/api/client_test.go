@@ -220,3 +220,23 @@ func TestFlood(t *testing.T) {
 		t.Errorf("the client took %d bytes of a header", n)
 	}
 }
+
+// TestJobsPages reads a list of two pages, and one that never ends.
+func TestJobsPages(t *testing.T) {
+	first, second := id.Of([]byte("first")), id.Of([]byte("second"))
+	p := liar(t, func(w http.ResponseWriter, r *http.Request) {
+		reply := api.JobsReply{Jobs: []api.JobStatus{{ID: first}}, More: true}
+		if r.URL.Query().Get("past") == first.String() {
+			reply = api.JobsReply{Jobs: []api.JobStatus{{ID: second}}}
+		}
+		_ = json.NewEncoder(w).Encode(reply)
+	}).Project(id.Of(nil))
+	if all, err := p.Jobs(t.Context()); err != nil || len(all) != 2 || all[0].ID != first || all[1].ID != second {
+		t.Errorf("two pages: %+v, %v", all, err)
+	}
+	p = liar(t, func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(api.JobsReply{Jobs: []api.JobStatus{{ID: first}}, More: true})
+	}).Project(id.Of(nil))
+	_, err := p.Jobs(t.Context())
+	want(t, "pages without end", err, api.ErrServer)
+}

@@ -225,11 +225,26 @@ func (p *Project) Job(ctx context.Context, i id.ID, wait time.Duration, after ui
 	return s, err
 }
 
+// maxPages bounds how many answers of a server one list is made of.
+const maxPages = 64
+
 // Jobs are the jobs of the project, newest first, without their results.
 func (p *Project) Jobs(ctx context.Context) ([]JobStatus, error) {
-	var r JobsReply
-	err := p.c.do(ctx, request{method: http.MethodGet, path: p.path("jobs"), again: true}, &r)
-	return r.Jobs, err
+	all := []JobStatus{}
+	v := url.Values{}
+	for range maxPages {
+		var r JobsReply
+		err := p.c.do(ctx, request{method: http.MethodGet, path: withQuery(p.path("jobs"), v), again: true}, &r)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r.Jobs...)
+		if !r.More || len(r.Jobs) == 0 {
+			return all, nil
+		}
+		v.Set("past", r.Jobs[len(r.Jobs)-1].ID.String())
+	}
+	return nil, fmt.Errorf("jobs of %s: %w: more than %d pages", p.pid.Short(), ErrServer, maxPages)
 }
 
 func withQuery(path string, v url.Values) string {

@@ -106,9 +106,14 @@ type JobReply struct {
 	Job id.ID `json:"job"`
 }
 
+// MaxJobs is how many jobs one answer lists: a page must stay far below what a
+// client reads.
+const MaxJobs = 2048
+
 // JobsReply lists jobs, newest first, without their results.
 type JobsReply struct {
 	Jobs []JobStatus `json:"jobs"`
+	More bool        `json:"more,omitempty"` // ask again, with past = the last of these
 }
 
 // Lease is a job handed to a node.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -293,7 +294,24 @@ func (s *Server) listJobs(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, api.JobsReply{Jobs: all})
+	page, more, err := pageOf(all, c.r.URL.Query().Get("past"))
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, api.JobsReply{Jobs: page, More: more})
+}
+
+// pageOf is the jobs after the one that past names, at most api.MaxJobs, and
+// whether there are more.
+func pageOf(all []api.JobStatus, past string) ([]api.JobStatus, bool, error) {
+	if past != "" {
+		n := slices.IndexFunc(all, func(s api.JobStatus) bool { return s.ID.String() == past })
+		if n < 0 {
+			return nil, false, invalid("past", "there is no such job")
+		}
+		all = all[n+1:]
+	}
+	return all[:min(len(all), api.MaxJobs)], len(all) > api.MaxJobs, nil
 }
 
 func (s *Server) getJob(c *call) error {
