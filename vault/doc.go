@@ -28,10 +28,11 @@
 // old copy of the file and its old passphrase can open later versions too; use
 // RotateKey in that case. Nothing here waits longer after a wrong passphrase:
 // whoever has the file guesses elsewhere, and the cost of Argon2id is what he
-// pays. PKCS#11 tokens are not built. Go cannot promise that memory is erased: Close
-// overwrites the buffers it knows of. Any process of the same user can read the
-// keyring while it is unlocked. Locking over a network file system is as good
-// as its flock.
+// pays. PKCS#11 tokens are not built. The vault key of an open vault lies in
+// locked memory out of dumps (crypto/secmem), the state in ordinary memory, and
+// Go cannot promise that all copies are erased: Close overwrites the ones it
+// knows of. Any process of the same user can read the keyring while it is
+// unlocked. Locking over a network file system is as good as its flock.
 package vault
 
 import (

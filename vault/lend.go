@@ -9,14 +9,16 @@ import (
 // Lend calls f with the 32-byte vault key itself. It is for what keeps a vault
 // unlocked between programs, the agent and the kernel's keyring; who has the key
 // can read and write the whole vault until RotateKey. f must not change the key
-// or keep the slice. Errors wrap ErrClosed or are those of f.
+// or keep the slice: it is memory that goes away. Errors wrap ErrClosed or are those of f.
 func (v *Vault) Lend(f func(key []byte) error) error {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if v.key == nil {
 		return ErrClosed
 	}
-	return f(v.key)
+	var err error
+	v.key.Use(func(key []byte) { err = f(key) })
+	return err
 }
 
 // FromKey unlocks with a vault key that Lend gave. get returns a copy, which is

@@ -127,7 +127,7 @@ func TestPendingRotationDoesNotTellTheNextKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range stolen.pending {
-		if bytes.Contains(p.Sealed, raw) || bytes.Contains(p.Sealed, v.key) {
+		if bytes.Contains(p.Sealed, raw) || bytes.Contains(p.Sealed, vaultKey(t, v)) {
 			t.Error("a key in clear")
 		}
 	}

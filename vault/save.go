@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 
+	"cipherdeck/crypto/secmem"
 	"cipherdeck/vault/private"
 )
 
@@ -99,15 +100,25 @@ type change struct {
 func (v *Vault) save(edit func(*change) error) error {
 	v.saving.Lock()
 	defer v.saving.Unlock()
-	if v.key == nil { // only Close sets it, under saving
+	held := v.key // changes only under saving
+	if held == nil {
 		return ErrClosed
 	}
+	var err error
+	held.Use(func(key []byte) { err = v.saveWith(key, edit) })
+	if v.key != held {
+		held.Wipe()
+	}
+	return err
+}
+
+func (v *Vault) saveWith(key []byte, edit func(*change) error) error {
 	unlock, err := private.Lock(v.path)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	c, err := v.current()
+	c, err := v.current(key)
 	if err != nil {
 		return err
 	}
@@ -147,7 +158,7 @@ func (v *Vault) removeCopies() error {
 
 // current reads what the disk has now, under the lock. Another process may have
 // saved since; an older file than the one we know has been put there.
-func (v *Vault) current() (change, error) {
+func (v *Vault) current(key []byte) (change, error) {
 	_, f, err := read(v.path)
 	if err != nil {
 		return change{}, err
@@ -161,7 +172,7 @@ func (v *Vault) current() (change, error) {
 	if f.rotations < v.rotations {
 		return change{}, fmt.Errorf("%s: %w: vault key %d, and %d was here", v.path, ErrRolledBack, f.rotations, v.rotations)
 	}
-	plain, err := f.open(v.key)
+	plain, err := f.open(key)
 	if err != nil {
 		return change{}, hint(v.path, err)
 	}
@@ -173,7 +184,7 @@ func (v *Vault) current() (change, error) {
 	if err != nil {
 		return change{}, fmt.Errorf("%s: %w: %v", v.path, ErrDamaged, err)
 	}
-	return change{f: f, st: b.State, pending: b.Pending, key: v.key}, nil
+	return change{f: f, st: b.State, pending: b.Pending, key: key}, nil
 }
 
 // write saves c with a new generation, in the newest version, and adopts it.
@@ -211,9 +222,9 @@ func (v *Vault) write(c change, keep string) error {
 	}
 	if c.rekey != nil {
 		v.mu.Lock()
-		clear(v.key)
-		v.key = c.rekey
+		v.key = secmem.New(c.rekey)
 		v.mu.Unlock()
+		clear(c.rekey)
 	}
 	return v.adopt(again, plain)
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 
+	"cipherdeck/crypto/secmem"
 	"cipherdeck/vault/private"
 )
 
@@ -48,7 +49,7 @@ type Vault struct {
 	saving sync.Mutex // one save at a time; View does not wait for it
 
 	mu         sync.RWMutex
-	key        []byte // nil when closed
+	key        *secmem.Buffer // the vault key; nil when closed
 	id         [idSize]byte
 	generation uint64
 	rotations  uint32
@@ -84,9 +85,11 @@ func Create(path string, st State, slots ...NewSlot) (*Vault, error) {
 			return nil, errors.Join(fmt.Errorf("%s: %w", p, ErrExists), err)
 		}
 	}
-	v := &Vault{path: path, key: make([]byte, keySize)}
-	rand.Read(v.key)
-	if err := v.create(st, slots); err != nil {
+	key := make([]byte, keySize)
+	rand.Read(key)
+	defer clear(key)
+	v := &Vault{path: path, key: secmem.New(key)}
+	if err := v.create(st, key, slots); err != nil {
 		v.Close()
 		return nil, err
 	}
@@ -94,7 +97,7 @@ func Create(path string, st State, slots ...NewSlot) (*Vault, error) {
 }
 
 // create makes the slots and the file, or takes back what it did.
-func (v *Vault) create(st State, slots []NewSlot) (err error) {
+func (v *Vault) create(st State, key []byte, slots []NewSlot) (err error) {
 	f := &file{version: version}
 	rand.Read(f.id[:])
 	var undo []func()
@@ -106,14 +109,14 @@ func (v *Vault) create(st State, slots []NewSlot) (err error) {
 		}
 	}()
 	for _, n := range slots {
-		s, u, err := n.build(context.Background(), f.id, v.key)
+		s, u, err := n.build(context.Background(), f.id, key)
 		undo = append(undo, u)
 		if err != nil {
 			return err
 		}
 		f.slots = append(f.slots, s)
 	}
-	return v.write(change{f: f, st: st, key: v.key}, "")
+	return v.write(change{f: f, st: st, key: key}, "")
 }
 
 // Open unlocks a vault file. Symbolic links are followed, and the file they
@@ -131,8 +134,9 @@ func Open(ctx context.Context, path string, u Unlocker) (*Vault, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	clear(o.secret)
-	v := &Vault{path: path, key: o.key}
-	plain, err := f.open(v.key)
+	defer clear(o.key)
+	v := &Vault{path: path, key: secmem.New(o.key)}
+	plain, err := f.open(o.key)
 	if err == nil {
 		err = v.adopt(f, plain)
 	}
@@ -177,7 +181,9 @@ func (v *Vault) Close() {
 	defer v.saving.Unlock()
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	clear(v.key)
+	if v.key != nil {
+		v.key.Wipe()
+	}
 	v.key = nil
 	v.state.wipe()
 }
