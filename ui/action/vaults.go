@@ -20,7 +20,7 @@ func vaultActions() []*Action {
 			Can:  func(f app.Facts) (bool, string) { return !f.HasVault, "there is a vault already" },
 			Run:  runInit},
 		{ID: "vault.unlock", Title: "Check that the vault opens, and say whose it is", Keys: []string{"enter"}, Screen: "unlock", Vault: true,
-			Help: "Opens the vault and prints the identity in it. There is no unlock agent yet: every command opens the vault for itself.",
+			Help: "Opens the vault and prints the identity in it. With the unlock agent (help agent) later commands do not ask again.",
 			Run:  runWhoAmI},
 		{ID: "vault.forget-keyring", Title: "Remove the vault's entry from the OS keyring", Vault: true,
 			Help: "After it only the passphrase opens the vault.",

@@ -50,6 +50,7 @@ type Config struct {
 	Ask       Ask
 	AskNew    Ask // for a new secret, once the vault is open; nil: Ask
 	NoKeyring bool
+	Agent     string        // what this command is called, to ask the unlock agent first; "": do not ask it
 	Keyring   vault.Keyring // nil: the OS keyring, entry named after the vault
 }
 

@@ -27,6 +27,7 @@ import (
 	"cipherdeck/remote/store"
 	"cipherdeck/vault"
 	"cipherdeck/vault/account"
+	"cipherdeck/vault/agent"
 	"cipherdeck/vault/dataset"
 	"cipherdeck/vault/dataset/parquet"
 	"cipherdeck/vault/dataset/risk"
@@ -201,6 +202,10 @@ func storedFaults() []faultRule {
 		{seal.ErrVersion, "newer-format", ExitDamaged, cureNewer},
 		{seal.ErrAuth, "damaged", ExitDamaged, cureSealAgain},
 		{seal.ErrHeader, "damaged", ExitDamaged, cureSealAgain},
+		{agent.ErrNoAgent, "no-agent", ExitUnreachable, "start it: cipherdeck agent &"},
+		{agent.ErrRunning, "in-use", ExitConflict, "one agent is enough; agent status shows what it holds"},
+		{agent.ErrPeer, "forbidden", ExitForbidden, "another user's program listens there: look at who made the socket"},
+		{agent.ErrUnsupported, "unsupported", ExitInput, "unlock by passphrase or keyring"},
 		{vault.ErrCode, "wrong-code", ExitLocked, "read it again from the paper; each group of four has its own look, and a mistyped one is noticed"},
 		{vault.ErrShares, "wrong-shares", ExitLocked, "bring as many shares of this vault as it needs, one a line"},
 		{shamir.ErrShares, "input", ExitInput, "want at least 2 shares, and no more needed than there are"},

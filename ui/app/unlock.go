@@ -46,8 +46,9 @@ func (a *App) InitVault(ctx context.Context, name string, passphrase []byte, key
 	return a.adopt(v, "passphrase")
 }
 
-// Unlock opens the vault: by the OS keyring when it has a slot for it, else by
-// the passphrase that pass gives.
+// Unlock opens the vault: by the unlock agent when it holds the key, by the OS
+// keyring when the vault has a slot for it, else by the passphrase that pass
+// gives.
 func (a *App) Unlock(ctx context.Context, pass func(context.Context) ([]byte, error)) (Identity, error) {
 	if id, err := a.WhoAmI(); err == nil {
 		return id, nil
@@ -55,6 +56,9 @@ func (a *App) Unlock(ctx context.Context, pass func(context.Context) ([]byte, er
 	slots, err := vault.Slots(a.vaultPath())
 	if err != nil {
 		return Identity{}, err
+	}
+	if v, err := a.byAgent(ctx); err == nil {
+		return a.adopt(v, "agent")
 	}
 	if i := slotOf(slots, vault.SlotKeyring); i >= 0 && !a.cfg.NoKeyring {
 		v, err := vault.Open(ctx, a.vaultPath(), vault.FromKeyring(a.keyring(slots[i].Entry)))

@@ -88,7 +88,13 @@ func (env Env) perform(ctx context.Context, a *action.Action, args action.Args, 
 		}
 	}
 	sec := &secrets{fd: args.Get("passphrase-fd"), newFD: args.Get("new-fd"), env: env.Passphrase}
-	ap := app.New(app.Config{Home: home, Now: env.Now, Ask: sec.get, AskNew: sec.fresh, NoKeyring: args.Has("no-keyring") || sec.given()})
+	cfg := app.Config{Home: home, Now: env.Now, Ask: sec.get, AskNew: sec.fresh, NoKeyring: args.Has("no-keyring")}
+	if sec.given() { // what was handed over is what is tried
+		cfg.NoKeyring = true
+	} else if !args.Has("no-agent") {
+		cfg.Agent = a.Command()
+	}
+	ap := app.New(cfg)
 	defer ap.Close()
 	var sink progress.Sink = progress.Discard{}
 	switch {

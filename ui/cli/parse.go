@@ -20,6 +20,7 @@ func globals() []action.Arg {
 		{Name: "help", Flag: "help", Short: "h", Switch: true, Help: "explain this command"},
 		{Name: "passphrase-fd", Flag: "passphrase-fd", Help: "read the passphrase from this file descriptor"},
 		{Name: "new-fd", Flag: "new-fd", Help: "read a new passphrase or secret from this file descriptor"},
+		{Name: "no-agent", Flag: "no-agent", Switch: true, Help: "do not ask the unlock agent"},
 		{Name: "no-keyring", Flag: "no-keyring", Switch: true, Help: "do not ask the OS keyring"},
 	}
 }
