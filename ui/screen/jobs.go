@@ -292,7 +292,7 @@ func checks(s *sheet, o *app.Outcome, st app.RunState) {
 		s.add("caught if", theme.Dim, fmt.Sprintf("1%% wrong: %s; 5%%: %s; 20%%: %s", odds(o.Caught.One), odds(o.Caught.Five), odds(o.Caught.Twenty)))
 	}
 	if o.BytesUp+o.BytesDown > 0 {
-		s.add("sent", theme.Dim, fmt.Sprintf("%s up, %s down, ciphertext only", part.Size(o.BytesUp), part.Size(o.BytesDown)))
+		s.add("sent", theme.Dim, fmt.Sprintf("%s up, %s down: ciphertext, model and plan", part.Size(o.BytesUp), part.Size(o.BytesDown)))
 	}
 	if o.Node != "" {
 		where := "node " + brief(plain.Text(o.Node))
@@ -331,5 +331,5 @@ func plan(s *sheet, p *fhe.Plan) {
 	}
 	s.add("traffic", theme.Text, fmt.Sprintf("%s up, %s down, %s", part.Size(f.BytesUp), part.Size(f.BytesDown), keys))
 	s.add("forecast", theme.Text, fmt.Sprintf("about %s here; logit error at most %.2g", seconds(f.Seconds), f.MaxError))
-	s.add("leaks", theme.Dim, "the node learns the model, the plan and the number of batches; of the rows nothing")
+	s.add("leaks", theme.Dim, "node and server learn the model, the plan and the number of batches; of the rows nothing")
 }
