@@ -332,7 +332,7 @@ func (a *App) Revoke(ctx context.Context, p *project.Project, uid chain.UID) (pr
 }
 
 // GrantNode fetches a node's account from the project's server and lets it run
-// jobs of the project. The node sees ciphertext only, whoever it is.
+// jobs of the project. The node sees rows only as ciphertext, whoever it is.
 func (a *App) GrantNode(ctx context.Context, p *project.Project, node chain.UID, life time.Duration) (id.ID, error) {
 	server, err := a.ServerOf(p)
 	if err != nil {

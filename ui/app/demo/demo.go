@@ -63,7 +63,7 @@ func Acts() []Act {
 		{1, "Vault", "create a vault in a scratch home, lock it, unlock it", "cipherdeck vault init alice", "unlock", actVault},
 		{2, "Seal", "seal 569 patients' measurements; look for them on the server's disk", "cipherdeck project add tumour-board assets/wdbc/wdbc.csv", "projects", actSeal},
 		{3, "Attest", "make the server prove what it runs, before a job is sent", "cipherdeck server add CODE --signer KEY --root software; cipherdeck attest main", "servers", actAttest},
-		{4, "Score blind", "score the held-out rows on a node that sees only ciphertext", "cipherdeck run tumour-board --model logreg.onnx --data wdbc.csv --label malignant --node NODE", "jobs", actScore},
+		{4, "Score blind", "score held-out rows on a node that sees them only encrypted", "cipherdeck run tumour-board --model logreg.onnx --data wdbc.csv --label malignant --node NODE", "jobs", actScore},
 		{5, "Two cheats", "a changed server, then a node with a changed weight", "cipherdeck attest changed-program", "servers", actCheats},
 		{6, "Share and revoke", "share with a second person, remove him, see what he can still read", "cipherdeck share tumour-board UID", "projects", actShare},
 	}
