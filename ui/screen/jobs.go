@@ -118,7 +118,7 @@ func (j *jobs) view(w, h int) []string {
 func (j *jobs) empty(w int) []string {
 	th := j.s.th
 	out := []string{"", "  " + th.Bold(theme.Text, "No runs in this session."), ""}
-	for _, l := range part.Wrap("A run encrypts rows here, has them scored by a node that sees only ciphertext, checks hidden canaries and decrypts the answer here.", min(w-4, 70)) {
+	for _, l := range part.Wrap("A run encrypts rows here, has them scored by a node that sees them only encrypted, checks hidden canaries and decrypts the answer here.", min(w-4, 70)) {
 		out = append(out, "  "+th.Paint(theme.Dim, l))
 	}
 	return append(out, "", "  "+th.Bold(theme.Key, "p")+" shows what a run would cost, "+th.Bold(theme.Key, "r")+" starts one")
