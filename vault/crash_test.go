@@ -54,6 +54,9 @@ func child(arg string) error {
 	if err != nil {
 		return err
 	}
+	if n == rotating {
+		return rotateForEver(v, path)
+	}
 	for i := 0; n == 0 || i < n; i++ {
 		var seq uint64
 		err := v.Update(func(s *State) error {
@@ -70,6 +73,37 @@ func child(arg string) error {
 	}
 	return nil
 }
+
+// rotating, as the number of saves, is a child that rotates the vault key.
+const rotating = -1
+
+// rotateForEver begins a rotation that cannot end, ends it by dropping the slot
+// whose secret is missing, adds such a slot again, and says so after each call.
+func rotateForEver(v *Vault, path string) error {
+	mine := FromKeyring(fileRing{path + ".ring"})
+	for {
+		if _, err := v.RotateKey(context.Background(), nil, mine); err != nil {
+			return err
+		}
+		fmt.Println("begun")
+		drop := []string{}
+		if r, on := v.Rotating(); on {
+			for _, s := range r.Left {
+				drop = append(drop, s.ID)
+			}
+		}
+		if _, err := v.RotateKey(context.Background(), drop, mine); err != nil {
+			return err
+		}
+		fmt.Println("done")
+		if _, err := v.AddSlot(context.Background(), KeyringSlot(&holder{})); err != nil {
+			return err
+		}
+	}
+}
+
+// holder is a keyring that keeps nothing for later.
+type holder struct{ ring }
 
 func startChild(t *testing.T, n int, path string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()

@@ -1,0 +1,91 @@
+package vault
+
+import (
+	"bytes"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+)
+
+// A file of this version as it was first written, with a rotation begun, opens
+// by every kind of secret that needs no device. If this test has to change, the
+// version has to.
+func TestVersion2IsFrozen(t *testing.T) {
+	raw, err := os.ReadFile("testdata/v2.vault")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir(t), "vault")
+	put(t, path, raw)
+	code := []byte("B3VE-W27J-MBC2-VFJ6-9ZTV-AP3V-TQ4P")
+	shares := Shares("AGTA-G5HH-2BCU-UP5L-42MC-DKBG-NGSN-ZCIN-UYBA-GAKF-BNFF-OAVP-6DCJ-TKHP-2WNO-SYLA-FKO3-MPZS-LJL6-C6KZ-ZHM4-VVYK-BUHZ-ALZL",
+		"AGTA-G5HH-2BCU-UP5L-42MC-DKBG-NGSN-ZCIN-UYBA-GAZL-T2ZY-52YA-HIKX-26WX-KGYI-MAFL-YDGN-GPAF-MQIS-2XJH-WQVV-XJAU-2X5T-6Q7L")
+	k := &ring{unhex(t, "a2da986c483e6c2863ad44ce12adefb961ab06266fe4183ffd5c7ce4cc3511f3")}
+	both := KeyringAndPassphrase(k, pass)
+	for name, u := range map[string]Unlocker{"passphrase": Passphrase(pass), "code": Recovery(code), "shares": shares, "both": both} {
+		if got := open(t, path, u).copyOf(t); !reflect.DeepEqual(got, sample()) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	v := open(t, path, both)
+	if r, begun := v.Rotating(); !begun || len(r.Left) != 3 {
+		t.Fatalf("%+v %v", r, begun)
+	}
+	if r, err := v.RotateKey(t.Context(), nil, Recovery(code), Passphrase(pass), shares, both); err != nil || !r.Done {
+		t.Fatalf("%+v %v", r, err)
+	}
+	open(t, path, shares)
+}
+
+// The expected values are computed by Python's hmac: HKDF (RFC 5869) of the 26
+// values (7i+3) mod 32 with the salt 00 01 … 0f.
+func TestRecoveryVector(t *testing.T) {
+	var salt [16]byte
+	want := make([]byte, codeLetters)
+	for i := range want {
+		want[i] = byte(i*7+3) % 32
+	}
+	for i := range salt {
+		salt[i] = byte(i)
+	}
+	code := []byte("3AHR-Z6DM-V29G-QY5C-KT18-FPX4-BJA2")
+	if got, err := parseCode(code); err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("%v %v", got, err)
+	}
+	secret, err := recoverySecret(code, salt)
+	if err != nil || hex.EncodeToString(secret) != "9c8b0c5e903e36b7f3d6db149417ecedbb70026a8a9ca3ddc2872ed5530ebe5a" {
+		t.Fatalf("%x %v", secret, err)
+	}
+}
+
+// A process that rotates is killed at any point: the file opens with the same
+// secret, in the state of before or after, and the rotation can be done again.
+func TestKilledWhileRotating(t *testing.T) {
+	path := filepath.Join(dir(t), "vault")
+	k := fileRing{path + ".ring"}
+	create(t, path, State{}, KeyringSlot(k), KeyringSlot(&ring{}))
+	for i := range 12 {
+		cmd, lines := startChild(t, rotating, path)
+		for range i % 5 {
+			if !lines.Scan() {
+				t.Fatal("the child ended by itself")
+			}
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		for lines.Scan() {
+		}
+		cmd.Wait()
+		open(t, path, FromKeyring(k)).Close()
+	}
+	v := open(t, path, FromKeyring(k))
+	if r, begun := v.Rotating(); begun && len(r.Left) != 1 {
+		t.Fatalf("%+v", r)
+	}
+	if r, err := v.RotateKey(t.Context(), nil, FromKeyring(k)); err != nil || len(r.Left) > 1 {
+		t.Fatalf("%+v %v", r, err)
+	}
+}
