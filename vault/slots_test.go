@@ -168,6 +168,9 @@ func TestGroup(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
+	if _, err := Open(t.Context(), path, Shares(s[0])); err == nil || !strings.Contains(err.Error(), "2 are needed") {
+		t.Errorf("too few: %v", err)
+	}
 	if err := v.RemoveSlot(v.Slots()[0].ID); err != nil {
 		t.Fatal(err)
 	}

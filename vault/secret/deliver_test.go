@@ -151,6 +151,31 @@ func storeOf(set Set) Store {
 	return Store{View: f, Update: f}
 }
 
+// git stores after each use; that must not rewrite the vault.
+func TestGitStoreOfTheSameSavesNothing(t *testing.T) {
+	set, saves := Set{}, 0
+	store := storeOf(set)
+	store.Update = func(g func(Set) error) error {
+		err := g(set)
+		if err == nil {
+			saves++
+		}
+		return err
+	}
+	for _, action := range []string{"store", "store", "erase", "store"} {
+		in := "protocol=https\nhost=h\nusername=u\npassword=p\n"
+		if action == "erase" {
+			in = "protocol=https\nhost=h\nusername=u\npassword=refused\n"
+		}
+		if err := GitCredential(action, strings.NewReader(in), nil, store, noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if saves != 1 || len(set) != 1 {
+		t.Fatalf("%d saves", saves)
+	}
+}
+
 func git(t *testing.T, set Set, action, in string) string {
 	t.Helper()
 	var out bytes.Buffer

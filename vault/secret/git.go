@@ -13,6 +13,10 @@ import (
 // ErrProtocol is wrapped for input that does not follow git's protocol.
 var ErrProtocol = errors.New("not the credential protocol of git")
 
+// errSame ends an Update that would save what is there already: git stores
+// after every use.
+var errSame = errors.New("nothing to change")
+
 // Limits of what git may send (its own limit for a line is 64 KiB).
 const (
 	maxGitInput = 64 << 10
@@ -20,7 +24,8 @@ const (
 )
 
 // Store is where GitCredential finds and keeps secrets: View for a look, Update
-// to change and save. An unlocked vault gives both.
+// to change and save, which must not save when the function fails.
+// vault.Vault.Secrets gives both.
 type Store struct {
 	View   func(func(Set) error) error
 	Update func(func(Set) error) error // nil if git may not change anything
@@ -55,10 +60,14 @@ func GitCredential(action string, in io.Reader, out io.Writer, store Store, now 
 	case "get":
 		return ask.get(out, store)
 	case "store":
-		return ask.store(store, now)
+		err = ask.store(store, now)
 	default:
-		return ask.erase(store)
+		err = ask.erase(store)
 	}
+	if errors.Is(err, errSame) {
+		return nil
+	}
+	return err
 }
 
 // gitAsk is the attributes of a request.
@@ -194,7 +203,7 @@ func (a gitAsk) store(store Store, now time.Time) error {
 		}
 		name := a.name(set)
 		if old, ok := set[name]; ok && bytes.Equal(old.Fields["password"], a["password"]) {
-			return nil
+			return errSame
 		}
 		return set.Put(name, Secret{Kind: Git, Fields: fields, Rotate: set[name].Rotate}, now)
 	})
@@ -237,7 +246,7 @@ func (a gitAsk) erase(store Store) error {
 	return store.Update(func(set Set) error {
 		name := a.find(set)
 		if name == "" || !bytes.Equal(set[name].Fields["password"], a["password"]) {
-			return nil
+			return errSame
 		}
 		return set.Delete(name)
 	})
