@@ -41,7 +41,7 @@ type Client struct {
 // private.ErrPermissions; Open then fails with ErrNotHeld, ErrDenied or
 // vault.ErrRotated, all of which mean "unlock in another way".
 func Get(ctx context.Context, vaultPath string) (vault.Unlocker, error) {
-	return Client{Purpose: filepath.Base(vaultPath)}.Get(ctx)
+	return Client{Purpose: "open " + filepath.Base(vaultPath)}.Get(ctx)
 }
 
 // Get is the function Get for any vault.
