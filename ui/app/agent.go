@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cipherdeck/crypto/progress"
+	"cipherdeck/crypto/secmem"
 	"cipherdeck/vault"
 	"cipherdeck/vault/agent"
 )
@@ -26,6 +27,9 @@ func (a *App) byAgent(ctx context.Context) (*vault.Vault, error) {
 // ctx ends. It forgets them on SIGHUP, before the machine sleeps, and when
 // their time is over.
 func RunAgent(ctx context.Context, sink progress.Sink) error {
+	if err := secmem.Harden(); err != nil {
+		sink.Note("not-hardened", "cause", err.Error()) // keys are locked in memory all the same
+	}
 	socket, err := agent.Socket()
 	if err != nil {
 		return err

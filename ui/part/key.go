@@ -8,3 +8,6 @@ type Key struct {
 
 // IsPaste reports whether k is pasted text rather than a key.
 func (k Key) IsPaste() bool { return k.Name == "" && k.Text != "" }
+
+// String is the name of the key, as bindings are compared with it.
+func (k Key) String() string { return k.Name }

@@ -155,19 +155,6 @@ func newHelp(s *session, on string, moves []hint) *helpOver {
 	return h
 }
 
-// globals are the keys that work on every screen.
-func globals(s *session) []row {
-	g := func(k, title string) row {
-		return row{key: k, title: title, where: "anywhere", press: part.Key{Name: k}}
-	}
-	rows := []row{g("1", "Projects"), g("2", "Servers"), g("3", "Jobs"), g(":", "All commands, by typing"), g("?", "Help for this screen"),
-		g("ctrl+l", "Lock the vault now: wipe its keys from memory"), g("q", "Quit")}
-	if s.story != nil {
-		rows = append(rows, g(nextKey, "Next act of the demonstration"))
-	}
-	return rows
-}
-
 func (h *helpOver) title() string {
 	if h.on == "" {
 		return "All commands"

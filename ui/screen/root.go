@@ -342,22 +342,6 @@ func (r *root) key(k part.Key) cmd {
 	return r.global(k)
 }
 
-func (r *root) global(k part.Key) cmd {
-	switch k.Name {
-	case "1", "2", "3":
-		return r.turn(int(k.Name[0] - '1'))
-	case "?":
-		r.over = append(r.over, newHelp(r.s, r.now().name(), r.now().hints()))
-	case ":", "ctrl+p":
-		r.over = append(r.over, newHelp(r.s, "", nil))
-	case "R":
-		return all(r.s.survey(), r.now().open())
-	case "q":
-		return r.leave(false)
-	}
-	return nil
-}
-
 // turn shows screen i.
 func (r *root) turn(i int) cmd {
 	if i < 0 || i >= len(r.screens) {
