@@ -48,9 +48,11 @@ func (a *App) Seal(ctx context.Context, spec SealSpec, in io.Reader, out io.Writ
 	if spec.In == "-" || spec.Out == "-" {
 		return done, a.sealStream(ctx, spec, in, out, to, sink)
 	}
-	profile, err := profileFor(spec.In)
-	if err != nil && !spec.NoProfile {
-		return done, err
+	var profile []byte
+	if !spec.NoProfile {
+		if profile, err = profileFor(spec.In); err != nil {
+			return done, err
+		}
 	}
 	if err := seal.SealFile(ctx, spec.Out, spec.In, seal.Meta{Profile: profile}, to, seal.FileOptions{Force: spec.Force, Pad: spec.Pad, CBC: spec.CBC, Sink: sink}); err != nil {
 		return done, err
