@@ -62,7 +62,7 @@ func content(ctx context.Context, w io.Writer, src *seal.Reader, sink progress.S
 		sink = progress.Discard{}
 	}
 	sink.Phase("export", 0, progress.Bytes)
-	return archive.Tar(w, watched{ctx, src, sink})
+	return archive.Tar(w, progress.Reader(ctx, src, sink))
 }
 
 // ExportFile opens the container in with ids and writes its content as the age
@@ -158,20 +158,4 @@ func ImportFile(ctx context.Context, out, in string, ids []Identity, to []seal.R
 		return fmt.Errorf("import %s: %w", in, err)
 	}
 	return nil
-}
-
-// watched is a source that stops when its context does and reports progress.
-type watched struct {
-	ctx  context.Context
-	src  io.Reader
-	sink progress.Sink
-}
-
-func (w watched) Read(p []byte) (int, error) {
-	if err := w.ctx.Err(); err != nil {
-		return 0, err
-	}
-	n, err := w.src.Read(p)
-	w.sink.Add(int64(n))
-	return n, err
 }

@@ -37,7 +37,7 @@ func Extract(ctx context.Context, dir string, src io.Reader, sink progress.Sink)
 			if err != nil {
 				return err
 			}
-			if err := t.add(e, watched{ctx, s, orDiscard(sink)}); err != nil {
+			if err := t.add(e, progress.Reader(ctx, s, orDiscard(sink))); err != nil {
 				return err
 			}
 		}
@@ -67,7 +67,7 @@ func (r *Reader) ExtractDir(ctx context.Context, dir, member string, sink progre
 			if err := t.order.next(e); err != nil {
 				return err
 			}
-			if err := t.add(e, watched{ctx, data, orDiscard(sink)}); err != nil {
+			if err := t.add(e, progress.Reader(ctx, data, orDiscard(sink))); err != nil {
 				return err
 			}
 		}

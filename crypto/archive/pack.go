@@ -107,7 +107,7 @@ func (p packer) file(path string, e Entry, st fs.FileInfo) error {
 		return fmt.Errorf("%s: %w: another file took its place", shown(path), ErrChanged)
 	}
 	e.Size, e.ModTime = now.Size(), now.ModTime().UnixNano()
-	if err := p.w.Add(e, watched{p.ctx, f, p.sink}); err != nil {
+	if err := p.w.Add(e, progress.Reader(p.ctx, f, p.sink)); err != nil {
 		return fmt.Errorf("%s: %w", shown(path), err)
 	}
 	end, err := f.Stat()
@@ -118,22 +118,6 @@ func (p packer) file(path string, e Entry, st fs.FileInfo) error {
 		return fmt.Errorf("%s: %w", shown(path), ErrChanged)
 	}
 	return nil
-}
-
-// watched is a file that stops when its context does and reports progress.
-type watched struct {
-	ctx  context.Context
-	src  io.Reader
-	sink progress.Sink
-}
-
-func (w watched) Read(p []byte) (int, error) {
-	if err := w.ctx.Err(); err != nil {
-		return 0, err
-	}
-	n, err := w.src.Read(p)
-	w.sink.Add(int64(n))
-	return n, err
 }
 
 func firstError(errs ...error) error {

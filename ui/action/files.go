@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/progress"
 	"cipherdeck/crypto/seal"
 	"cipherdeck/ui/app"
@@ -52,12 +51,9 @@ func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prom
 	if spec.Out == "-" && args.Has("json") {
 		return Result{}, fmt.Errorf("%w: with --json standard output is for the answer; give -o a file name", app.ErrInput)
 	}
-	for _, s := range args.All("to") {
-		u, err := chain.ParseUID(s)
-		if err != nil {
-			return Result{}, err
-		}
-		spec.To = append(spec.To, u)
+	var err error
+	if spec.To, err = parseUIDs(args.All("to")); err != nil {
+		return Result{}, err
 	}
 	if args.Has("passphrase") {
 		pw, err := a.Ask(ctx, prompt, verb == "sealed")

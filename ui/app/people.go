@@ -23,22 +23,25 @@ type Person struct {
 // only when said, the words that the other person reads from her own screen,
 // match the words computed here: the server could have handed over any keys.
 func (a *App) Meet(ctx context.Context, server string, uid chain.UID, said string) (Person, error) {
-	c, err := a.store(server)
+	other, err := a.account(ctx, server, uid)
 	if err != nil {
 		return Person{}, err
+	}
+	return a.remember(other, said)
+}
+
+// account fetches the account of a person or node from a server. The client
+// refuses one that does not match its uid.
+func (a *App) account(ctx context.Context, server string, uid chain.UID) (*chain.Account, error) {
+	c, err := a.store(server)
+	if err != nil {
+		return nil, err
 	}
 	raw, err := c.Account(ctx, uid)
 	if err != nil {
-		return Person{}, err
+		return nil, err
 	}
-	other, err := chain.OpenAccount(raw)
-	if err != nil {
-		return Person{}, err
-	}
-	if other.UID != uid {
-		return Person{}, fmt.Errorf("%w: the server answered with account %s", ErrPin, other.UID)
-	}
-	return a.remember(other, said)
+	return chain.OpenAccount(raw)
 }
 
 func (a *App) remember(other *chain.Account, said string) (Person, error) {

@@ -15,6 +15,7 @@ import (
 	"cipherdeck/crypto/progress"
 	"cipherdeck/remote/api"
 	"cipherdeck/vault"
+	"cipherdeck/vault/account"
 	"cipherdeck/vault/dataset"
 	"cipherdeck/vault/project"
 )
@@ -50,13 +51,19 @@ func (p place) GetBlob(ctx context.Context, i id.ID, off, n int64) (io.ReadClose
 	return r, err
 }
 
-// NewProject starts a project on a pinned server.
-func (a *App) NewProject(ctx context.Context, name, server string) (*project.Project, error) {
+// storeAs is the pool that project ciphertext goes over, and who I am.
+func (a *App) storeAs(server string) (*api.Client, *account.Me, error) {
 	c, err := a.store(server)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	_, me, err := a.opened()
+	return c, me, err
+}
+
+// NewProject starts a project on a pinned server.
+func (a *App) NewProject(ctx context.Context, name, server string) (*project.Project, error) {
+	c, me, err := a.storeAs(server)
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +98,7 @@ func (a *App) Project(ctx context.Context, name string) (*project.Project, error
 // and add me to it, so one of its owners must be verified: with unverified set,
 // a stranger's project is opened all the same, and what I add to it is his.
 func (a *App) Join(ctx context.Context, server string, pid id.ID, name string, unverified bool) (*project.Project, error) {
-	c, err := a.store(server)
-	if err != nil {
-		return nil, err
-	}
-	_, me, err := a.opened()
+	c, me, err := a.storeAs(server)
 	if err != nil {
 		return nil, err
 	}
@@ -173,11 +176,7 @@ func (a *App) Enrol(ctx context.Context, server string) error {
 }
 
 func (a *App) open(ctx context.Context, server string, pid id.ID, seen project.Seen) (*project.Project, error) {
-	c, err := a.store(server)
-	if err != nil {
-		return nil, err
-	}
-	_, me, err := a.opened()
+	c, me, err := a.storeAs(server)
 	if err != nil {
 		return nil, err
 	}
@@ -338,20 +337,9 @@ func (a *App) GrantNode(ctx context.Context, p *project.Project, node chain.UID,
 	if err != nil {
 		return id.ID{}, err
 	}
-	c, err := a.store(server)
+	acc, err := a.account(ctx, server, node)
 	if err != nil {
 		return id.ID{}, err
-	}
-	raw, err := c.Account(ctx, node)
-	if err != nil {
-		return id.ID{}, err
-	}
-	acc, err := chain.OpenAccount(raw)
-	if err != nil {
-		return id.ID{}, err
-	}
-	if acc.UID != node {
-		return id.ID{}, fmt.Errorf("%w: the server answered with account %s", ErrPin, acc.UID)
 	}
 	g, err := p.Grant(ctx, acc, a.Now().Add(life))
 	if err != nil {
