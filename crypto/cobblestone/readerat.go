@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 )
 
 // ReaderAt decrypts any part of a message. It is safe for use by several
@@ -13,6 +15,7 @@ type ReaderAt struct {
 	m    *message
 	size int64 // of the plaintext
 	head int64 // of the part of it that is shown, at most size
+	bufs *sync.Pool
 }
 
 // NewReaderAt opens a message of size bytes in src. It authenticates the
@@ -34,9 +37,8 @@ func NewReaderAt(src io.ReaderAt, size int64, key [KeySize]byte, context []byte)
 	if err != nil {
 		return nil, err
 	}
-	r := &ReaderAt{src, m, plain, plain}
-	_, err = r.chunk(nil, plain/ChunkSize)
-	return r, err
+	r := &ReaderAt{src, m, plain, plain, &sync.Pool{New: func() any { return new([]byte) }}}
+	return r, r.chunks(plain/ChunkSize, plain/ChunkSize, func([]byte) {})
 }
 
 // Size is the length of the plaintext.
@@ -58,14 +60,17 @@ func (r *ReaderAt) ReadAt(p []byte, off int64) (n int, err error) {
 		return 0, io.EOF
 	}
 	want := p[:min(int64(len(p)), r.head-off)]
-	buf := make([]byte, 0, sealedSize)
 	for n < len(want) {
 		at := off + int64(n)
-		plain, err := r.chunk(buf, at/ChunkSize)
+		first, skip := at/ChunkSize, at%ChunkSize
+		last := (off + int64(len(want)) - 1) / ChunkSize
+		err := r.chunks(first, min(last, first+batchChunks-1), func(plain []byte) {
+			n += copy(want[n:], plain[skip:])
+			skip = 0
+		})
 		if err != nil {
 			return n, err
 		}
-		n += copy(want[n:], plain[at%ChunkSize:])
 	}
 	if n < len(p) {
 		return n, io.EOF
@@ -73,17 +78,26 @@ func (r *ReaderAt) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// chunk reads and opens chunk k in place, in buf if that is large enough.
-func (r *ReaderAt) chunk(buf []byte, k int64) ([]byte, error) {
-	n := min(r.size-k*ChunkSize, ChunkSize) + tagSize
-	if int64(cap(buf)) < n {
-		buf = make([]byte, n)
+// chunks reads the chunks first to last at once, opens them in place, and gives
+// the plaintext of each, in order, to use.
+func (r *ReaderAt) chunks(first, last int64, use func(plain []byte)) error {
+	buf := r.bufs.Get().(*[]byte)
+	defer r.bufs.Put(buf)
+	size := min((last-first+1)*sealedSize, r.size-first*ChunkSize+(last-first+1)*tagSize)
+	*buf = slices.Grow((*buf)[:0], int(size))[:size]
+	if err := readAt(r.src, *buf, HeaderSize+first*sealedSize); err != nil {
+		return err
 	}
-	buf = buf[:n]
-	if err := readAt(r.src, buf, HeaderSize+k*sealedSize); err != nil {
-		return nil, err
+	var nonce [nonceSize]byte
+	for k := first; k <= last; k++ {
+		sealed := (*buf)[(k-first)*sealedSize : min((k-first+1)*sealedSize, size)]
+		plain, err := r.m.openChunk(sealed[:0], sealed, &nonce, k)
+		if err != nil {
+			return err
+		}
+		use(plain)
 	}
-	return r.m.openChunk(buf[:0], buf, new([nonceSize]byte), k)
+	return nil
 }
 
 // readAt fills p. A source shorter than it was said to be is cut off.
