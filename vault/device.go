@@ -8,8 +8,8 @@ import (
 
 // DeviceSlot is a slot whose 32-byte random secret a device keeps: seal gives
 // it to the device and returns what is needed to get it back, at most 16 KiB,
-// which stands readable in the slot. typ is SlotTPM or SlotAgePlugin. Packages
-// vault/tpm and vault/ageplugin use it.
+// which stands readable in the slot. typ is SlotTPM, SlotAgePlugin or
+// SlotPKCS11. Packages vault/tpm, vault/ageplugin and vault/pkcs11 use it.
 func DeviceSlot(typ SlotType, label string, seal func(ctx context.Context, secret []byte) (data []byte, err error)) NewSlot {
 	return NewSlot{Label: label, fill: func(ctx context.Context, _ [idSize]byte, h *slotHeader) ([]byte, func(), error) {
 		if s, ok := typ.shape(); !ok || !s.data || typ == SlotGroup {

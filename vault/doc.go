@@ -9,13 +9,14 @@
 //   - a passphrase, a random key in the keyring of the operating system, or both
 //     together;
 //   - a recovery code on paper (Kit prints it), or k of n shares (Group);
-//   - a device: packages vault/tpm and vault/ageplugin.
+//   - a device: packages vault/tpm, vault/ageplugin and vault/pkcs11.
 //
 // A MAC under the vault key covers all slots and the generation number: a slot
 // that was added, removed or made cheaper by somebody without the key is noticed
 // at the next unlock. RotateKey gives the vault a new key, in several sittings if
-// need be. docs/formats/vault.md has the bytes; files of version 1 are read, and
-// written as version 2 at the next save, with the old file kept as .v1.bak.
+// need be. docs/formats/vault.md has the bytes; files of versions 1 and 2 are read,
+// and written as version 3 at the next save, with the old file kept as .v1.bak or
+// .v2.bak.
 //
 // Saving is atomic and safe between processes: lock, read again what is there,
 // apply the change to that, write beside, sync, read back and decrypt, keep the
@@ -28,7 +29,7 @@
 // old copy of the file and its old passphrase can open later versions too; use
 // RotateKey in that case. Nothing here waits longer after a wrong passphrase:
 // whoever has the file guesses elsewhere, and the cost of Argon2id is what he
-// pays. PKCS#11 tokens are not built. The vault key of an open vault lies in
+// pays. The vault key of an open vault lies in
 // locked memory out of dumps (crypto/secmem), the state in ordinary memory, and
 // Go cannot promise that all copies are erased: Close overwrites the ones it
 // knows of. Any process of the same user can read the keyring while it is

@@ -15,7 +15,7 @@ const (
 	// magic has a byte above 127 and both kinds of line end, so that a transfer
 	// in text mode is noticed (the idea of PNG).
 	magic   = "\x89CDV\r\n\x1a\n"
-	version = 2 // what is written; 1 is read
+	version = 3 // what is written; 1 and 2 are read
 
 	idSize   = 16
 	keySize  = 32
@@ -160,8 +160,8 @@ func (r *reader) file(version uint16) (*file, error) {
 		if err != nil {
 			return nil, err
 		}
-		if version == 1 && (s.Type > SlotKeyring || len(s.Data) > 0) {
-			return nil, fmt.Errorf("%w: slot of type %d, which version 1 has not", ErrDamaged, s.Type)
+		if s.Type > newestSlot(version) || version == 1 && len(s.Data) > 0 {
+			return nil, fmt.Errorf("%w: slot of type %d, which version %d has not", ErrDamaged, s.Type, version)
 		}
 		f.slots = append(f.slots, s)
 	}

@@ -9,11 +9,17 @@ import (
 	"testing"
 )
 
-// A file of this version as it was first written, with a rotation begun, opens
-// by every kind of secret that needs no device. If this test has to change, the
-// version has to.
-func TestVersion2IsFrozen(t *testing.T) {
-	raw, err := os.ReadFile("testdata/v2.vault")
+// A file as its version first wrote it, with a rotation begun, opens by every
+// kind of secret that needs no device, and the rotation goes on. If this test has
+// to change for a version, the version has to.
+func TestVersionsAreFrozen(t *testing.T) {
+	for name, want := range map[string]State{"v2.vault": sampleV2(), "v3.vault": sample()} {
+		t.Run(name, func(t *testing.T) { testFrozen(t, name, want) })
+	}
+}
+
+func testFrozen(t *testing.T, name string, want State) {
+	raw, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +31,7 @@ func TestVersion2IsFrozen(t *testing.T) {
 	k := &ring{unhex(t, "a2da986c483e6c2863ad44ce12adefb961ab06266fe4183ffd5c7ce4cc3511f3")}
 	both := KeyringAndPassphrase(k, pass)
 	for name, u := range map[string]Unlocker{"passphrase": Passphrase(pass), "code": Recovery(code), "shares": shares, "both": both} {
-		if got := open(t, path, u).copyOf(t); !reflect.DeepEqual(got, sample()) {
+		if got := open(t, path, u).copyOf(t); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -37,6 +43,12 @@ func TestVersion2IsFrozen(t *testing.T) {
 		t.Fatalf("%+v %v", r, err)
 	}
 	open(t, path, shares)
+	if kept, err := os.ReadFile(path); err != nil || kept[9] != version {
+		t.Fatalf("version %d, %v", kept[9], err)
+	}
+	if got := names(t, filepath.Dir(path)); got != "vault vault.lock" { // a rotation keeps no copy of any version
+		t.Fatalf("files: %s", got)
+	}
 }
 
 // The expected values are computed by Python's hmac: HKDF (RFC 5869) of the 26

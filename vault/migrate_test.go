@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"testing"
 
+	"cipherdeck/vault/journal"
 	"cipherdeck/vault/secret"
 )
 
@@ -25,8 +26,15 @@ func old(t *testing.T) (path string, raw []byte) {
 }
 
 func sampleV1() State {
-	s := sample()
+	s := sampleV2()
 	s.Secrets = secret.Set{}
+	return s
+}
+
+// sampleV2 is sample() without what came after version 2, as it is read back.
+func sampleV2() State {
+	s := sample()
+	s.Account.Check, s.Journal = []byte{}, journal.Log{Entries: []journal.Entry{}}
 	return s
 }
 
@@ -90,6 +98,7 @@ func TestVersionsAreNotMixed(t *testing.T) {
 		"later type":     func(f *file) { f.slots = append(f.slots, laterSlot(t, f, SlotRecovery)) },
 		"unknown type":   func(f *file) { f.slots = append(f.slots, laterSlot(t, f, 99)) },
 		"later and as 2": func(f *file) { f.version = 2; f.slots = append(f.slots, laterSlot(t, f, SlotRecovery)) },
+		"as 2, PKCS#11":  func(f *file) { f.version = 2; f.slots = append(f.slots, laterSlot(t, f, SlotPKCS11)) },
 	} {
 		path, _ := old(t)
 		edit(t, path, change)
@@ -104,10 +113,10 @@ func TestVersionsAreNotMixed(t *testing.T) {
 		t.Errorf("2 as 1: %v", err)
 	}
 	b, _ := os.ReadFile(path)
-	b[9] = 3
+	b[9] = version + 1
 	put(t, path, resum(b))
 	if _, err := Open(t.Context(), path, Passphrase(pass)); !errors.Is(err, ErrVersion) {
-		t.Errorf("version 3: %v", err)
+		t.Errorf("version 4: %v", err)
 	}
 }
 

@@ -34,6 +34,7 @@ const (
 	SlotGroup      SlotType = 5 // k of n shares
 	SlotTPM        SlotType = 6 // sealed by a TPM 2.0; package vault/tpm
 	SlotAgePlugin  SlotType = 7 // wrapped by an age plugin; package vault/ageplugin
+	SlotPKCS11     SlotType = 8 // wrapped by a key in a PKCS#11 token; package vault/pkcs11
 )
 
 // shape is the name of a kind and which fields of the header it uses.
@@ -58,8 +59,21 @@ func (t SlotType) shape() (shape, bool) {
 		return shape{name: "TPM", data: true}, true
 	case SlotAgePlugin:
 		return shape{name: "age plugin", data: true}, true
+	case SlotPKCS11:
+		return shape{name: "PKCS#11", data: true}, true
 	}
 	return shape{}, false
+}
+
+// newestSlot is the last kind that a version of the file knows.
+func newestSlot(version uint16) SlotType {
+	switch version {
+	case 1:
+		return SlotKeyring
+	case 2:
+		return SlotAgePlugin
+	}
+	return SlotPKCS11
 }
 
 // String is the kind in one word or few.

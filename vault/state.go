@@ -2,6 +2,7 @@ package vault
 
 import (
 	"cipherdeck/crypto/id"
+	"cipherdeck/vault/journal"
 	"cipherdeck/vault/secret"
 )
 
@@ -13,6 +14,7 @@ type State struct {
 	Servers  map[string]Server  `cbor:"3,keyasint"` // by the name I gave it
 	Projects map[string]Project `cbor:"4,keyasint"` // by project id, in text form
 	Secrets  secret.Set         `cbor:"5,keyasint"` // by the name I gave it
+	Journal  journal.Log        `cbor:"6,keyasint"` // what left the vault
 }
 
 // Account is the owner's identity. Package vault/account makes and loads it.
@@ -22,6 +24,7 @@ type Account struct {
 	Device  [32]byte `cbor:"3,keyasint"` // seed of this device's Ed25519 and X-Wing keys
 	RSA     []byte   `cbor:"4,keyasint"` // PKCS#8 DER, kept because deriving it is slow
 	Genesis []byte   `cbor:"5,keyasint"` // signed account genesis
+	Check   []byte   `cbor:"6,keyasint"` // signed check value of a typed secret (crypto/secret); empty if the seed was drawn
 }
 
 // String hides the account, so that no log or error can show it by accident.
