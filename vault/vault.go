@@ -241,6 +241,15 @@ func FileID(path string) (string, error) {
 	return hex.EncodeToString(f.id[:]), nil
 }
 
+// Saves counts the vault keys that the vault has had after its first, and the
+// times it was saved, as of the last unlock or save. A file that has smaller ones
+// than were seen before is an older copy.
+func (v *Vault) Saves() (rotations uint32, generation uint64) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.rotations, v.generation
+}
+
 // Path is the real path of the file.
 func (v *Vault) Path() string { return v.path }
 

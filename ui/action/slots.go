@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"cipherdeck/crypto/progress"
 	"cipherdeck/ui/app"
@@ -14,19 +15,37 @@ import (
 )
 
 func slotActions() []*Action {
+	replace := Arg{Name: "replace", Flag: "replace", Help: "id of the slot that it takes the place of, in one save"}
 	return []*Action{
 		{ID: "vault.slots", Title: "List the ways to unlock the vault", Vault: true, Run: runSlots,
 			Help: "Each has an id. Any one of them opens the vault."},
 		{ID: "vault.recovery", Title: "Add a recovery code and print the emergency kit", Vault: true, Run: runRecovery,
-			Help: "Prints a page of text with a code of 130 bits that opens the vault. It is shown once: print it, put it away, and try it with vault recover."},
+			Help: "Prints a page of text with a code of 130 bits that opens the vault. It is shown once: print it, put it away, and try it with vault test.", Args: []Arg{replace}},
 		{ID: "vault.shares", Title: "Let several people open the vault together", Vault: true, Run: runShares,
 			Help: "Prints one share for each person (Shamir's secret sharing). Fewer than --need of them say nothing about the vault key.",
-			Args: []Arg{{Name: "need", Flag: "need", Help: "how many must come together", Default: "2"}, {Name: "of", Flag: "of", Help: "how many there are", Default: "3"}}},
+			Args: []Arg{{Name: "need", Flag: "need", Help: "how many must come together", Default: "2"}, {Name: "of", Flag: "of", Help: "how many there are", Default: "3"}, replace}},
 		{ID: "vault.passphrase", Title: "Change the passphrase", Vault: true, Run: runPassphrase,
 			Help: "Old copies of the vault's file still open with the old passphrase."},
 		{ID: "vault.keyring", Title: "Let the OS keyring open the vault", Vault: true, Run: runKeyring,
 			Help: "With --and-passphrase only the keyring and a passphrase together open this slot. Any program of the same user can read the keyring while it is unlocked.",
-			Args: []Arg{{Name: "both", Flag: "and-passphrase", Switch: true, Help: "need a passphrase as well"}}},
+			Args: []Arg{{Name: "both", Flag: "and-passphrase", Switch: true, Help: "need a passphrase as well"}, replace}},
+		{ID: "vault.tpm", Title: "Let this machine's TPM and a PIN open the vault", Vault: true, Run: runTPM,
+			Help: "The chip counts wrong PINs and refuses all of them for a time after too many. Keep a passphrase or a recovery code beside it: a mainboard breaks. Open with --by tpm. Tested with swtpm; physical chips were not run.",
+			Args: []Arg{{Name: "pcr7", Flag: "pcr7", Switch: true, Help: "open only while the state of Secure Boot (PCR 7) is as now; firmware updates change it"}, replace}},
+		{ID: "vault.plugin", Title: "Let an age plugin open the vault", Vault: true, Run: runPlugin,
+			Help: "For YubiKeys, FIDO2 tokens, Secure Enclave: whatever has a program age-plugin-NAME. TO is its recipient (age1NAME1…), or with --identity FILE the identity wraps too. Open with --by plugin --identity FILE. Run with a software plugin; physical devices were not.",
+			Args: []Arg{{Name: "to", Help: "recipient of the plugin; left out: the one of --identity"}, replace}},
+		{ID: "vault.test", Title: "Try whether a slot opens the vault", Run: runTestSlot,
+			Help: "Asks for what the slot with this id needs (passphrase, PIN, code, shares) and changes nothing. Try your emergency kit once a year.",
+			Args: []Arg{{Name: "id", Help: "id of the slot", Need: true}}},
+		{ID: "vault.rotate", Title: "Give the vault a new key", Vault: true, Danger: Confirm, Run: runRotate,
+			Help: "After it, who kept an old copy of the file and an old secret opens nothing new. Each slot that stays needs its own secret once. What cannot be asked for now is left: run it again, at any time, from any machine that has the file; until the last slot is done the vault is used as before.",
+			Args: []Arg{{Name: "drop", Flag: "drop", Many: true, Help: "id of a slot to take away instead"}, {Name: "status", Flag: "status", Switch: true, Help: "only say what is left"}, {Name: "cancel", Flag: "cancel", Switch: true, Help: "forget what was begun"}}},
+		{ID: "vault.remember", Title: "Keep the vault's key in the kernel's keyring", Vault: true, Run: runRemember,
+			Help: "For machines without a desktop: later commands of this user open the vault without asking, until the time is over or the last session ends. Every program of the same user can read it. Linux only.",
+			Args: []Arg{{Name: "life", Flag: "life", Default: "8h", Help: "how long"}}},
+		{ID: "vault.forget", Title: "Take the vault's key out of the kernel's keyring", Run: runForget,
+			Help: "Ends what vault remember began."},
 		{ID: "vault.remove-slot", Title: "Take a way to unlock the vault away", Vault: true, Danger: Confirm, Run: runRemoveSlot,
 			Help: "The last one stays. The vault key does not change: who kept an old copy of the file can open it as before.",
 			Args: []Arg{{Name: "id", Help: "id of the slot", Need: true}}},
@@ -57,8 +76,8 @@ func runSlots(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, e
 	return r, nil
 }
 
-func runRecovery(ctx context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
-	kit, err := a.AddRecovery(ctx)
+func runRecovery(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	kit, err := a.AddRecovery(ctx, args.Get("replace"))
 	if err != nil {
 		return Result{}, err
 	}
@@ -74,7 +93,7 @@ func runShares(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Res
 	if err != nil {
 		return Result{}, fmt.Errorf("%w: --of is a number", app.ErrInput)
 	}
-	shares, err := a.AddShares(ctx, need, of)
+	shares, err := a.AddShares(ctx, args.Get("replace"), need, of)
 	if err != nil {
 		return Result{}, err
 	}
@@ -103,7 +122,85 @@ func runKeyring(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Re
 		}
 		defer clear(pw)
 	}
-	return slotResult(a.AddKeyring(ctx, pw))
+	return slotResult(a.AddKeyring(ctx, args.Get("replace"), pw))
+}
+
+func runTPM(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	pin, err := a.AskNew(ctx, "New PIN")
+	if err != nil {
+		return Result{}, err
+	}
+	defer clear(pin)
+	return slotResult(a.AddTPM(ctx, args.Get("replace"), pin, args.Has("pcr7")))
+}
+
+func runPlugin(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	return slotResult(a.AddPlugin(ctx, args.Get("replace"), args.Get("to")))
+}
+
+func runTestSlot(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	s, err := a.TestSlot(ctx, args.Get("id"))
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Data: map[string]any{"id": s.ID, "kind": s.Type.String(), "opens": true}, Text: []string{fmt.Sprintf("✓ %s  %s opens the vault", s.ID, s.Type)}}, nil
+}
+
+// leftView is a slot that a rotation still needs, in JSON.
+type leftView struct {
+	ID   string `json:"id"`
+	Kind string `json:"kind"`
+}
+
+func runRotate(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	if args.Has("cancel") {
+		if err := a.CancelRotation(); err != nil {
+			return Result{}, err
+		}
+		return Result{Data: map[string]bool{"cancelled": true}, Text: []string{"the vault keeps its key"}}, nil
+	}
+	if args.Has("status") {
+		r, begun, err := a.RotationState()
+		return rotated(r, begun, err)
+	}
+	r, err := a.RotateVaultKey(ctx, args.All("drop"))
+	return rotated(r, true, err)
+}
+
+func rotated(r vault.Rotation, begun bool, err error) (Result, error) {
+	if err != nil {
+		return Result{}, err
+	}
+	left := []leftView{}
+	out := Result{Text: []string{"✓ the vault has a new key; older copies of the file still open with what opened them, and show what was in them then"}}
+	switch {
+	case !begun:
+		out.Text = []string{"no rotation is under way"}
+	case !r.Done:
+		out.Text = []string{"begun: the vault is used as before; still needed are the secrets of"}
+		for _, s := range r.Left {
+			left = append(left, leftView{s.ID, s.Type.String()})
+			out.Text = append(out.Text, fmt.Sprintf("  %s  %s", s.ID, s.Type))
+		}
+		out.Text = append(out.Text, "run vault rotate again with them, or take them away with --drop")
+	}
+	out.Data = map[string]any{"done": r.Done, "begun": begun, "left": left}
+	return out, nil
+}
+
+func runRemember(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	life, err := time.ParseDuration(args.Get("life"))
+	if err != nil || life < time.Second {
+		return Result{}, fmt.Errorf("%w: --life %q: want a time as 8h or 30m", app.ErrInput, args.Get("life"))
+	}
+	if err := a.Remember(ctx, life); err != nil {
+		return Result{}, err
+	}
+	return Result{Data: map[string]string{"life": life.String()}, Text: []string{"remembered for " + life.String() + " at most"}}, nil
+}
+
+func runForget(ctx context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
+	return Result{Text: []string{"forgotten"}}, a.ForgetRemembered(ctx)
 }
 
 func slotResult(s vault.SlotInfo, err error) (Result, error) {

@@ -49,9 +49,17 @@ type Config struct {
 	Now       func() time.Time
 	Ask       Ask
 	AskNew    Ask // for a new secret, once the vault is open; nil: Ask
-	NoKeyring bool
-	Agent     string        // what this command is called, to ask the unlock agent first; "": do not ask it
-	Keyring   vault.Keyring // nil: the OS keyring, entry named after the vault
+	AskPIN    Ask // for the PIN of a device; nil: as a passphrase
+	AskCode   Ask // for what is on paper: a recovery code, a share; nil: not at all
+	Way       Way // how to open the vault; "": the first way that works
+	Devices   Devices
+	Unlock    time.Duration     // how long deriving a key from a new passphrase may take; 0: the least
+	Notice    func(text string) // told what a person should know and is no error; may be nil
+	StateDir  string            // remembers what must not go back when the home folder does; "": nowhere
+	NoKeyring bool              // do not ask the OS keyring
+	NoKernel  bool              // do not ask the kernel's keyring
+	Agent     string            // what this command is called, to ask the unlock agent first; "": do not ask it
+	Keyring   vault.Keyring     // nil: the OS keyring, entry named after the vault
 }
 
 // App is one user's open workstation. Its methods may be called from several
@@ -63,6 +71,7 @@ type App struct {
 	mu      sync.Mutex
 	vault   *vault.Vault
 	me      *account.Me
+	by      Way // how the vault was opened
 	clients map[clientKey]*api.Client
 	retired []*api.Client // not used for anything new; closed at the end
 }
@@ -99,6 +108,26 @@ func DefaultHome() (string, error) {
 		return "", fmt.Errorf("%w: no home folder: set CIPHERDECK_HOME: %v", ErrInput, err)
 	}
 	return filepath.Join(h, ".local", "share", "cipherdeck"), nil
+}
+
+// unlockTime is how long checking a new passphrase takes, unless somebody says
+// otherwise.
+const unlockTime = 750 * time.Millisecond
+
+// UnlockTime reads how long checking a new passphrase shall take: text, else
+// $CIPHERDECK_UNLOCK_TIME, else 750 ms.
+func UnlockTime(text string) (time.Duration, error) {
+	if text == "" {
+		text = os.Getenv("CIPHERDECK_UNLOCK_TIME")
+	}
+	if text == "" {
+		return unlockTime, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 || d > time.Minute {
+		return 0, fmt.Errorf("%w: unlock time %q: want a time up to 1m, as 750ms", ErrInput, text)
+	}
+	return d, nil
 }
 
 // Home is the folder of this App.
@@ -173,5 +202,9 @@ func (a *App) update(f func(*vault.State) error) error {
 	if err != nil {
 		return err
 	}
-	return v.Update(f)
+	if err := v.Update(f); err != nil {
+		return err
+	}
+	a.noteSeen(v, true)
+	return nil
 }

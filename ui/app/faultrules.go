@@ -28,6 +28,7 @@ import (
 	"cipherdeck/vault"
 	"cipherdeck/vault/account"
 	"cipherdeck/vault/agent"
+	"cipherdeck/vault/ageplugin"
 	"cipherdeck/vault/dataset"
 	"cipherdeck/vault/dataset/parquet"
 	"cipherdeck/vault/dataset/risk"
@@ -36,6 +37,7 @@ import (
 	"cipherdeck/vault/project"
 	"cipherdeck/vault/secret"
 	"cipherdeck/vault/shamir"
+	"cipherdeck/vault/tpm"
 )
 
 // The errors of a face that asks for arguments and passphrases.
@@ -91,6 +93,19 @@ func keyFaults() []faultRule {
 		{vault.ErrNotFound, "no-vault", ExitLocked, "create one: cipherdeck vault init NAME"},
 		{vault.ErrKeyring, "keyring", ExitLocked, "use the passphrase: --no-keyring"},
 		{vault.ErrKeyringMismatch, "keyring", ExitLocked, "use the passphrase: --no-keyring"},
+		{tpm.ErrNoTPM, "no-device", ExitLocked, "say which with --tpm PATH; who may use /dev/tpmrm0 is in the group tss on most systems; or open it in another way: --by"},
+		{tpm.ErrPIN, "wrong-pin", ExitLocked, "try again, but not often: the TPM counts"},
+		{tpm.ErrLockout, "pin-locked", ExitLocked, "wait as long as the TPM says, or open the vault in another way: --by"},
+		{tpm.ErrBoot, "device-changed", ExitLocked, "open the vault in another way (--by) and replace the slot: vault tpm --replace ID"},
+		{tpm.ErrOther, "device-changed", ExitLocked, "open the vault in another way: --by"},
+		{tpm.ErrShort, "weak-passphrase", ExitInput, "use a longer PIN"},
+		{tpm.ErrData, "damaged", ExitDamaged, cureBackup},
+		{ageplugin.ErrNoPlugin, "no-device", ExitLocked, "install the program that the cause names, or open the vault in another way: --by"},
+		{ageplugin.ErrPlugin, "device", ExitLocked, "do what the plugin says, then try again"},
+		{ageplugin.ErrProtocol, "device", ExitFailed, "the plugin is broken or hostile: use another version of it"},
+		{ageplugin.ErrName, "input", ExitInput, "give what the plugin itself printed: age1NAME1… or AGE-PLUGIN-NAME-1…"},
+		{ageplugin.ErrIdentity, "device-changed", ExitLocked, "give the identity that the slot was made with: --identity FILE"},
+		{ageplugin.ErrData, "damaged", ExitDamaged, cureBackup},
 		{vault.ErrWeak, "weak-passphrase", ExitInput, "use eight random words: cipherdeck words"},
 		{keys.ErrEmptyPassphrase, "weak-passphrase", ExitInput, "use eight random words: cipherdeck words"},
 		{vault.ErrExists, "exists", ExitConflict, "use another --home, or unlock the vault that is there"},
@@ -219,7 +234,7 @@ func storedFaults() []faultRule {
 		{secret.ErrProtocol, "input", ExitInput, "let git call this command"},
 		{ErrCommand, "command", ExitFailed, "see what the command itself said"},
 		{vault.ErrSlot, "input", ExitInput, "see the ways to unlock: vault slots"},
-		{vault.ErrNoSlot, "no-slot", ExitInput, "there is nothing to remove"},
+		{vault.ErrNoSlot, "no-slot", ExitInput, "see the ways to unlock: vault slots"},
 		{vault.ErrPermissions, "permissions", ExitInput, "make it readable by you only: chmod go= FILE"},
 		{vault.ErrNotVault, "not-a-vault", ExitDamaged, cureBackup},
 		{vault.ErrVersion, "newer-format", ExitDamaged, cureNewer},

@@ -6,6 +6,8 @@ import (
 
 	"cipherdeck/crypto/keys"
 	"cipherdeck/vault"
+	"cipherdeck/vault/ageplugin"
+	"cipherdeck/vault/tpm"
 )
 
 // Slots lists the ways to unlock the vault, as they were at the last unlock.
@@ -17,16 +19,54 @@ func (a *App) Slots() ([]vault.SlotInfo, error) {
 	return v.Slots(), nil
 }
 
+// put adds a slot, or puts it in the place of the one with the id replace.
+func (a *App) put(ctx context.Context, replace string, n vault.NewSlot) (vault.SlotInfo, error) {
+	v, _, err := a.opened()
+	if err != nil {
+		return vault.SlotInfo{}, err
+	}
+	if replace == "" {
+		s, err := v.AddSlot(ctx, n)
+		a.noteSeen(v, err == nil)
+		return s, err
+	}
+	entry := entryIn(v.Slots(), replace)
+	s, err := v.ReplaceSlot(ctx, replace, n)
+	if err != nil {
+		return s, err
+	}
+	a.noteSeen(v, true)
+	return s, a.deleteEntry(ctx, entry)
+}
+
+// entryIn is the keyring entry of a slot, if it has one.
+func entryIn(slots []vault.SlotInfo, id string) string {
+	for _, s := range slots {
+		if s.ID == id {
+			return s.Entry
+		}
+	}
+	return ""
+}
+
+// deleteEntry removes the entry of a slot that is gone.
+func (a *App) deleteEntry(ctx context.Context, entry string) error {
+	if entry == "" {
+		return nil
+	}
+	return a.keyring(entry).Delete(ctx)
+}
+
 // AddRecovery adds a recovery code to the vault and returns the page to print.
 // The code is nowhere else.
-func (a *App) AddRecovery(ctx context.Context) (string, error) {
+func (a *App) AddRecovery(ctx context.Context, replace string) (string, error) {
 	v, _, err := a.opened()
 	if err != nil {
 		return "", err
 	}
 	code := vault.NewRecoveryCode()
 	defer clear(code)
-	if _, err := v.AddSlot(ctx, vault.RecoverySlot(code)); err != nil {
+	if _, err := a.put(ctx, replace, vault.RecoverySlot(code)); err != nil {
 		return "", err
 	}
 	return v.Kit(code)
@@ -34,13 +74,9 @@ func (a *App) AddRecovery(ctx context.Context) (string, error) {
 
 // AddShares adds a slot that need of n people open together and returns what
 // each of them keeps.
-func (a *App) AddShares(ctx context.Context, need, n int) ([]string, error) {
-	v, _, err := a.opened()
-	if err != nil {
-		return nil, err
-	}
+func (a *App) AddShares(ctx context.Context, replace string, need, n int) ([]string, error) {
 	g := vault.NewGroup(need, n)
-	if _, err := v.AddSlot(ctx, g.Slot()); err != nil {
+	if _, err := a.put(ctx, replace, g.Slot()); err != nil {
 		return nil, err
 	}
 	return g.Shares(), nil
@@ -48,15 +84,31 @@ func (a *App) AddShares(ctx context.Context, need, n int) ([]string, error) {
 
 // AddKeyring lets the OS keyring open the vault. With pass set, only the
 // keyring and that passphrase together do.
-func (a *App) AddKeyring(ctx context.Context, pass []byte) (vault.SlotInfo, error) {
-	v, _, err := a.opened()
-	if err != nil {
-		return vault.SlotInfo{}, err
-	}
+func (a *App) AddKeyring(ctx context.Context, replace string, pass []byte) (vault.SlotInfo, error) {
 	if pass != nil {
-		return v.AddSlot(ctx, vault.KeyringAndPassphraseSlot(a.keyring(""), pass, keys.DefaultArgon2id()))
+		return a.put(ctx, replace, vault.KeyringAndPassphraseSlot(a.keyring(""), pass, keys.Calibrate(a.cfg.Unlock)))
 	}
-	return v.AddSlot(ctx, vault.KeyringSlot(a.keyring("")))
+	return a.put(ctx, replace, vault.KeyringSlot(a.keyring("")))
+}
+
+// AddTPM lets the machine's TPM open the vault with a PIN, if asked for only in
+// the state that Secure Boot is in now.
+func (a *App) AddTPM(ctx context.Context, replace string, pin []byte, pcr7 bool) (vault.SlotInfo, error) {
+	return a.put(ctx, replace, tpm.Slot(tpm.Device(a.cfg.Devices.TPM), pin, tpm.Options{PCR7: pcr7}))
+}
+
+// AddPlugin lets an age plugin open the vault. to is its recipient; "" takes the
+// identity of the configuration.
+func (a *App) AddPlugin(ctx context.Context, replace, to string) (vault.SlotInfo, error) {
+	if to == "" {
+		id, err := a.pluginIdentity()
+		if err != nil {
+			return vault.SlotInfo{}, err
+		}
+		defer clear(id)
+		to = string(id)
+	}
+	return a.put(ctx, replace, ageplugin.Slot(to, a.pluginUI()))
 }
 
 // ChangePassphrase puts a new passphrase in the place of the vault's first one,
@@ -66,12 +118,11 @@ func (a *App) ChangePassphrase(ctx context.Context, pass []byte) (vault.SlotInfo
 	if err != nil {
 		return vault.SlotInfo{}, err
 	}
-	slot := vault.PassphraseSlot(pass, keys.DefaultArgon2id())
-	slots := v.Slots()
+	replace, slots := "", v.Slots()
 	if i := slotOf(slots, vault.SlotPassphrase); i >= 0 {
-		return v.ReplaceSlot(ctx, slots[i].ID, slot)
+		replace = slots[i].ID
 	}
-	return v.AddSlot(ctx, slot)
+	return a.put(ctx, replace, vault.PassphraseSlot(pass, keys.Calibrate(a.cfg.Unlock)))
 }
 
 // RemoveSlot takes a way to unlock away, and its entry from the OS keyring.
@@ -80,19 +131,12 @@ func (a *App) RemoveSlot(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	entry := ""
-	for _, s := range v.Slots() {
-		if s.ID == id {
-			entry = s.Entry
-		}
-	}
+	entry := entryIn(v.Slots(), id)
 	if err := v.RemoveSlot(id); err != nil {
 		return err
 	}
-	if entry == "" {
-		return nil
-	}
-	return a.keyring(entry).Delete(ctx)
+	a.noteSeen(v, true)
+	return a.deleteEntry(ctx, entry)
 }
 
 // Recover opens the vault with a recovery code, or with shares of a group.
@@ -100,9 +144,9 @@ func (a *App) Recover(ctx context.Context, words []string) (Identity, error) {
 	if len(words) == 0 {
 		return Identity{}, fmt.Errorf("%w: no code and no share was given", ErrInput)
 	}
-	by, u := "recovery code", vault.Recovery([]byte(words[0]))
+	by, u := WayRecovery, vault.Recovery([]byte(words[0]))
 	if _, err := vault.ReadShare(words[0]); err == nil {
-		by, u = "shares", vault.Shares(words...)
+		by, u = WayShares, vault.Shares(words...)
 	}
 	v, err := vault.Open(ctx, a.vaultPath(), u)
 	if err != nil {

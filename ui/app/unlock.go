@@ -35,7 +35,7 @@ func (a *App) InitVault(ctx context.Context, name string, passphrase []byte, key
 	if err != nil {
 		return Identity{}, err
 	}
-	slots := []vault.NewSlot{vault.PassphraseSlot(passphrase, keys.DefaultArgon2id())}
+	slots := []vault.NewSlot{vault.PassphraseSlot(passphrase, keys.Calibrate(a.cfg.Unlock))}
 	if keyring {
 		slots = append(slots, vault.KeyringSlot(a.keyring("")))
 	}
@@ -43,12 +43,11 @@ func (a *App) InitVault(ctx context.Context, name string, passphrase []byte, key
 	if err != nil {
 		return Identity{}, err
 	}
-	return a.adopt(v, "passphrase")
+	return a.adopt(v, WayPassphrase)
 }
 
-// Unlock opens the vault: by the unlock agent when it holds the key, by the OS
-// keyring when the vault has a slot for it, else by the passphrase that pass
-// gives.
+// Unlock opens the vault: by the way that the configuration names, or by the
+// first that works. pass gives the passphrase, if it comes to that.
 func (a *App) Unlock(ctx context.Context, pass func(context.Context) ([]byte, error)) (Identity, error) {
 	if id, err := a.WhoAmI(); err == nil {
 		return id, nil
@@ -57,33 +56,16 @@ func (a *App) Unlock(ctx context.Context, pass func(context.Context) ([]byte, er
 	if err != nil {
 		return Identity{}, err
 	}
-	if v, err := a.byAgent(ctx); err == nil {
-		return a.adopt(v, "agent")
-	}
-	if i := slotOf(slots, vault.SlotKeyring); i >= 0 && !a.cfg.NoKeyring {
-		v, err := vault.Open(ctx, a.vaultPath(), vault.FromKeyring(a.keyring(slots[i].Entry)))
-		if err == nil {
-			return a.adopt(v, "OS keyring")
-		}
-		if !keyringFailed(err) || slotOf(slots, vault.SlotPassphrase) < 0 {
-			return Identity{}, err
-		}
-	}
-	pw, err := pass(ctx)
+	v, by, err := a.openBy(ctx, slots, pass)
 	if err != nil {
 		return Identity{}, err
 	}
-	defer clear(pw)
-	v, err := vault.Open(ctx, a.vaultPath(), vault.Passphrase(pw))
-	if err != nil {
-		return Identity{}, err
-	}
-	return a.adopt(v, "passphrase")
+	return a.adopt(v, by)
 }
 
 // UnlockAsking is Unlock with the App's way to ask for a passphrase.
 func (a *App) UnlockAsking(ctx context.Context) (Identity, error) {
-	return a.Unlock(ctx, func(ctx context.Context) ([]byte, error) { return a.Ask(ctx, "Passphrase of "+a.vaultPath(), false) })
+	return a.Unlock(ctx, a.askPass)
 }
 
 // Ask gets a passphrase from whoever sits there.
@@ -128,10 +110,13 @@ func (a *App) WhoAmI() (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	return a.identity(me, "")
+	a.mu.Lock()
+	by := a.by
+	a.mu.Unlock()
+	return a.identity(me, by)
 }
 
-func (a *App) adopt(v *vault.Vault, by string) (Identity, error) {
+func (a *App) adopt(v *vault.Vault, by Way) (Identity, error) {
 	var acc vault.Account
 	v.View(func(s vault.State) { acc = s.Account })
 	me, err := account.Load(acc)
@@ -139,15 +124,17 @@ func (a *App) adopt(v *vault.Vault, by string) (Identity, error) {
 		v.Close()
 		return Identity{}, err
 	}
+	a.noticeRollback(v)
+	a.noteSeen(v, false)
 	a.mu.Lock()
-	a.vault, a.me = v, me
+	a.vault, a.me, a.by = v, me, by
 	a.mu.Unlock()
 	return a.identity(me, by)
 }
 
-func (a *App) identity(me *account.Me, by string) (Identity, error) {
+func (a *App) identity(me *account.Me, by Way) (Identity, error) {
 	slots, err := vault.Slots(a.vaultPath())
-	out := Identity{Name: me.Account.Name, UID: me.Account.UID.String(), Vault: a.vaultPath(), By: by}
+	out := Identity{Name: me.Account.Name, UID: me.Account.UID.String(), Vault: a.vaultPath(), By: string(by)}
 	for _, s := range slots {
 		out.Slots = append(out.Slots, s.Type.String())
 	}

@@ -87,12 +87,9 @@ func (env Env) perform(ctx context.Context, a *action.Action, args action.Args, 
 			return action.Result{}, err
 		}
 	}
-	sec := &secrets{fd: args.Get("passphrase-fd"), newFD: args.Get("new-fd"), env: env.Passphrase}
-	cfg := app.Config{Home: home, Now: env.Now, Ask: sec.get, AskNew: sec.fresh, NoKeyring: args.Has("no-keyring")}
-	if sec.given() { // what was handed over is what is tried
-		cfg.NoKeyring = true
-	} else if !args.Has("no-agent") {
-		cfg.Agent = a.Command()
+	cfg, err := env.config(a, args, home)
+	if err != nil {
+		return action.Result{}, err
 	}
 	ap := app.New(cfg)
 	defer ap.Close()
@@ -109,6 +106,26 @@ func (env Env) perform(ctx context.Context, a *action.Action, args action.Args, 
 		}
 	}
 	return a.Run(ctx, ap, args, sink)
+}
+
+// config is what the flags say of how to open the vault.
+func (env Env) config(a *action.Action, args action.Args, home string) (app.Config, error) {
+	sec := &secrets{fd: args.Get("passphrase-fd"), newFD: args.Get("new-fd"), pinFD: args.Get("pin-fd"), codeFD: args.Get("code-fd"), env: env.Passphrase}
+	cfg := app.Config{Home: home, StateDir: app.DefaultState(), Now: env.Now, Ask: sec.get, AskNew: sec.fresh, AskPIN: sec.pin, AskCode: sec.code,
+		Way: app.Way(args.Get("by")), Devices: app.Devices{TPM: args.Get("tpm"), Identity: args.Get("identity")},
+		NoKeyring: args.Has("no-keyring"), NoKernel: args.Has("no-agent"), Agent: a.Command(),
+		Notice: func(text string) { fmt.Fprintf(env.Stderr, "cipherdeck: %s\n", plain.Text(text)) }}
+	if sec.given() { // what was handed over is what is tried
+		cfg.NoKeyring, cfg.NoKernel = true, true
+	}
+	if sec.given() || args.Has("no-agent") {
+		cfg.Agent = ""
+	}
+	var err error
+	if cfg.Unlock, err = app.UnlockTime(args.Get("unlock-time")); err != nil {
+		return cfg, err
+	}
+	return cfg, nil
 }
 
 // fail prints the error, and what there is of a result: a refused attestation

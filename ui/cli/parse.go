@@ -20,7 +20,13 @@ func globals() []action.Arg {
 		{Name: "help", Flag: "help", Short: "h", Switch: true, Help: "explain this command"},
 		{Name: "passphrase-fd", Flag: "passphrase-fd", Help: "read the passphrase from this file descriptor"},
 		{Name: "new-fd", Flag: "new-fd", Help: "read a new passphrase or secret from this file descriptor"},
-		{Name: "no-agent", Flag: "no-agent", Switch: true, Help: "do not ask the unlock agent"},
+		{Name: "pin-fd", Flag: "pin-fd", Help: "read the PIN of a device from this file descriptor"},
+		{Name: "code-fd", Flag: "code-fd", Help: "read a recovery code, or shares one a line, from this file descriptor"},
+		{Name: "by", Flag: "by", Help: "how to open the vault: " + strings.Join(app.Ways(), ", ")},
+		{Name: "tpm", Flag: "tpm", Help: "TPM to use (default: /dev/tpmrm0)"},
+		{Name: "identity", Flag: "identity", Help: "file with the identity of an age plugin"},
+		{Name: "unlock-time", Flag: "unlock-time", Help: "how long checking a new passphrase shall take (default: $CIPHERDECK_UNLOCK_TIME, else 750ms)"},
+		{Name: "no-agent", Flag: "no-agent", Switch: true, Help: "do not ask the unlock agent, nor the kernel's keyring"},
 		{Name: "no-keyring", Flag: "no-keyring", Switch: true, Help: "do not ask the OS keyring"},
 	}
 }

@@ -22,6 +22,9 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "age-plugin-paper" {
+		os.Exit(paperPlugin())
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "cipherdeck-cli-test-")
 		if err != nil {
@@ -36,6 +39,13 @@ func TestMain(m *testing.M) {
 		}
 		// `exec to NAME COMMAND… &` in a script: output goes to NAME.out, NAME.log.
 		if err := os.WriteFile(filepath.Join(dir, "to"), []byte("#!/bin/sh\nf=$1\nshift\nexec \"$@\" >\"$f.out\" 2>\"$f.log\"\n"), 0o755); err != nil {
+			panic(err)
+		}
+		self, err := os.Executable()
+		if err != nil {
+			panic(err)
+		}
+		if err := os.Symlink(self, filepath.Join(dir, "age-plugin-paper")); err != nil {
 			panic(err)
 		}
 		return m.Run()
@@ -53,7 +63,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await": await, "exit": exit, "json": jsonCmd, "save": save, "flip": flip, "cut": cut, "replace": replace, "repeat": repeat,
+			"await": await, "exit": exit, "json": jsonCmd, "save": save, "flip": flip, "cut": cut, "replace": replace, "repeat": repeat, "swtpm": swtpm,
 		},
 	})
 }
@@ -75,6 +85,7 @@ func setup(e *testscript.Env) error {
 	e.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 	e.Setenv("CIPHERDECK_PASSPHRASE", "correct horse battery staple lamp ocean")
+	e.Setenv("CIPHERDECK_UNLOCK_TIME", "1ms") // the least cost, or the scripts take minutes
 	e.Setenv("BIN", bin)
 	e.Setenv("ESC", "\x1b")
 	return nil

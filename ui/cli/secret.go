@@ -26,11 +26,18 @@ const maxPassphrase = 4096
 // secrets gets passphrases: from a descriptor, from the variable that main
 // took, or by asking on the terminal.
 type secrets struct {
-	fd    string // of --passphrase-fd, "" when not given
-	newFD string // of --new-fd
-	env   []byte
-	read  []byte // what the descriptor gave, so that it is read once
+	fd     string // of --passphrase-fd, "" when not given
+	newFD  string // of --new-fd
+	pinFD  string // of --pin-fd
+	codeFD string // of --code-fd
+	env    []byte
+	read   []byte // what the descriptor gave, so that it is read once
+	pins   [][]byte // lines of pinFD that are left
+	codes  [][]byte // and of codeFD
 }
+
+// source is where one kind of secret comes from when it is not typed.
+type source struct{ flag, fd string }
 
 // get returns a passphrase; twice asks the person to type it again.
 func (s *secrets) get(_ context.Context, prompt string, twice bool) ([]byte, error) {
@@ -38,19 +45,25 @@ func (s *secrets) get(_ context.Context, prompt string, twice bool) ([]byte, err
 	case s.read != nil:
 		return bytes.Clone(s.read), nil
 	case s.fd != "":
-		return s.fromDescriptor()
+		lines, err := source{"--passphrase-fd", s.fd}.lines()
+		if err != nil {
+			return nil, err
+		}
+		s.read = lines[0]
+		return bytes.Clone(s.read), nil
 	case len(s.env) > 0:
 		return bytes.Clone(s.env), nil
 	}
-	return ask(prompt, twice)
+	return ask(prompt, twice, "--passphrase-fd or "+PassphraseVar)
 }
 
-func (s *secrets) fromDescriptor() ([]byte, error) {
+// lines reads the descriptor to its end: at least one line, the first not empty.
+func (s source) lines() ([][]byte, error) {
 	n, err := strconv.ParseUint(s.fd, 10, 31)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --passphrase-fd wants a number, got %q", ErrUsage, s.fd)
+		return nil, fmt.Errorf("%w: %s wants a number, got %q", ErrUsage, s.flag, s.fd)
 	}
-	f := os.NewFile(uintptr(n), "passphrase")
+	f := os.NewFile(uintptr(n), "secret")
 	if f == nil {
 		return nil, fmt.Errorf("%w: descriptor %d is not open", ErrNoPassphrase, n)
 	}
@@ -59,29 +72,69 @@ func (s *secrets) fromDescriptor() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: descriptor %d: %v", ErrNoPassphrase, n, err)
 	}
-	line, _, _ := bytes.Cut(b, []byte("\n"))
-	s.read = bytes.TrimSuffix(line, []byte("\r"))
-	if len(s.read) == 0 {
+	var out [][]byte
+	for line := range bytes.Lines(b) {
+		out = append(out, bytes.TrimRight(line, "\r\n"))
+	}
+	if len(out) == 0 || len(out[0]) == 0 {
 		return nil, fmt.Errorf("%w: descriptor %d gave an empty line", ErrNoPassphrase, n)
 	}
-	return bytes.Clone(s.read), nil
+	return out, nil
 }
 
 // fresh gets a new secret, which the one that opens the vault must not be taken
 // for: from its own descriptor, or by asking.
 func (s *secrets) fresh(ctx context.Context, prompt string, twice bool) ([]byte, error) {
 	if s.newFD == "" {
-		return ask(prompt, twice)
+		return ask(prompt, twice, "--new-fd")
 	}
 	return (&secrets{fd: s.newFD}).get(ctx, prompt, twice)
 }
 
+// pin gets the PIN of a device. A passphrase that was handed over is never tried
+// as one: devices count wrong PINs.
+func (s *secrets) pin(_ context.Context, prompt string, twice bool) ([]byte, error) {
+	if s.pinFD == "" {
+		return ask(prompt, twice, "--pin-fd")
+	}
+	if s.pins == nil {
+		var err error
+		if s.pins, err = (source{"--pin-fd", s.pinFD}).lines(); err != nil {
+			return nil, err
+		}
+	}
+	pin := bytes.Clone(s.pins[0])
+	if len(s.pins) > 1 { // the last one is for all questions that follow
+		s.pins = s.pins[1:]
+	}
+	return pin, nil
+}
+
+// code gets the next line of what is on paper.
+func (s *secrets) code(_ context.Context, prompt string, twice bool) ([]byte, error) {
+	if s.codeFD == "" {
+		return ask(prompt, twice, "--code-fd")
+	}
+	if s.codes == nil {
+		var err error
+		if s.codes, err = (source{"--code-fd", s.codeFD}).lines(); err != nil {
+			return nil, err
+		}
+	}
+	if len(s.codes) == 0 {
+		return nil, fmt.Errorf("%w: descriptor %s has no more lines", ErrNoPassphrase, s.codeFD)
+	}
+	next := s.codes[0]
+	s.codes = s.codes[1:]
+	return next, nil
+}
+
 // ask reads from the terminal itself, so that it works with standard input
-// and output redirected.
-func ask(prompt string, twice bool) ([]byte, error) {
+// and output redirected. instead is what to use where there is none.
+func ask(prompt string, twice bool, instead string) ([]byte, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
-		return nil, fmt.Errorf("%w: there is no terminal to ask on; use --passphrase-fd or %s", ErrNoPassphrase, PassphraseVar)
+		return nil, fmt.Errorf("%w: there is no terminal to ask on; use %s", ErrNoPassphrase, instead)
 	}
 	defer tty.Close()
 	pw, err := askOnce(tty, prompt)
@@ -110,4 +163,6 @@ func askOnce(tty *os.File, prompt string) ([]byte, error) {
 
 // given reports whether a passphrase was handed over, so that nothing else
 // needs to be tried.
-func (s *secrets) given() bool { return s.fd != "" || len(s.env) > 0 }
+func (s *secrets) given() bool {
+	return s.fd != "" || len(s.env) > 0 || s.pinFD != "" || s.codeFD != ""
+}

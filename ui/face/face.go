@@ -19,7 +19,11 @@ import (
 
 // Workstation shows the screens on the vault in home until the person leaves.
 func Workstation(ctx context.Context, home string) error {
-	a := app.New(app.Config{Home: home})
+	unlock, err := app.UnlockTime("")
+	if err != nil {
+		return err
+	}
+	a := app.New(app.Config{Home: home, Unlock: unlock, StateDir: app.DefaultState()})
 	defer a.Close()
 	return screen.Run(ctx, screen.Options{App: a, Actions: action.All(), Now: time.Now, NoColor: os.Getenv("NO_COLOR") != ""})
 }
