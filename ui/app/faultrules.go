@@ -102,7 +102,7 @@ func keyFaults() []faultRule {
 		{tpm.ErrData, "damaged", ExitDamaged, cureBackup},
 		{ageplugin.ErrNoPlugin, "no-device", ExitLocked, "install the program that the cause names, or open the vault in another way: --by"},
 		{ageplugin.ErrPlugin, "device", ExitLocked, "do what the plugin says, then try again"},
-		{ageplugin.ErrProtocol, "device", ExitFailed, "the plugin is broken or hostile: use another version of it"},
+		{ageplugin.ErrProtocol, "device-protocol", ExitFailed, "the plugin is broken or hostile: use another version of it"},
 		{ageplugin.ErrName, "input", ExitInput, "give what the plugin itself printed: age1NAME1… or AGE-PLUGIN-NAME-1…"},
 		{ageplugin.ErrIdentity, "device-changed", ExitLocked, "give the identity that the slot was made with: --identity FILE"},
 		{ageplugin.ErrData, "damaged", ExitDamaged, cureBackup},
