@@ -45,7 +45,7 @@ func TestRecipientsAndIdentities(t *testing.T) {
 	ids := map[string]Identity{
 		"me": Pair(me), "other": Pair(other), "pass": Passphrase([]byte("pass"), cheap),
 		"wrong pass": Passphrase([]byte("word"), cheap), "epoch 1": epoch(1), "epoch 2": epoch(2),
-		"stolen slot": Epoch(project, 1, [32]byte{}),
+		"stolen slot": Epoch(project, 1, [32]byte{}), "RSA key": RSAKey(me.RSA),
 	}
 	for name, c := range map[string]struct {
 		to   []Recipient
@@ -55,7 +55,7 @@ func TestRecipientsAndIdentities(t *testing.T) {
 		"hybrid":     {[]Recipient{Hybrid(me.Public())}, []string{"me"}, nil},
 		"hidden":     {[]Recipient{Hidden(me.Public())}, []string{"me"}, nil},
 		"X-Wing":     {[]Recipient{XWing(keys.Public{XWing: me.Public().XWing})}, []string{"me"}, nil},
-		"RSA":        {[]Recipient{RSA(keys.Public{RSA: me.Public().RSA})}, []string{"me"}, nil},
+		"RSA":        {[]Recipient{RSA(keys.Public{RSA: me.Public().RSA})}, []string{"me", "RSA key"}, nil},
 		"both":       {[]Recipient{Hybrid(me.Public()), Hybrid(other.Public())}, []string{"me", "other"}, nil},
 		"passphrase": {[]Recipient{Passphrase([]byte("pass"), cheap)}, []string{"pass"}, map[string]error{"wrong pass": ErrPassphrase}},
 		"epoch":      {[]Recipient{epoch(1), Hybrid(other.Public())}, []string{"epoch 1", "other"}, map[string]error{"stolen slot": ErrAuth}},

@@ -78,7 +78,7 @@ func (p pairIdentity) Unwrap(s Stanza, f FileID) (FileKey, error) {
 	case TypeXWing:
 		return p.unwrapXWing(s.Body, f)
 	case TypeRSA:
-		return p.unwrapRSA(s.Body, f)
+		return openRSA(p.pair.RSA, s.Body, f)
 	}
 	return FileKey{}, ErrNotRecipient
 }
@@ -93,8 +93,8 @@ func (p pairIdentity) unwrapXWing(body []byte, f FileID) (FileKey, error) {
 	return fileKey(k, err)
 }
 
-func (p pairIdentity) unwrapRSA(body []byte, f FileID) (FileKey, error) {
-	kid, err := p.pair.Public().RSAKeyID()
+func openRSA(key *rsa.PrivateKey, body []byte, f FileID) (FileKey, error) {
+	kid, err := keys.Public{RSA: &key.PublicKey}.RSAKeyID()
 	if err != nil {
 		return FileKey{}, err
 	}
@@ -102,8 +102,27 @@ func (p pairIdentity) unwrapRSA(body []byte, f FileID) (FileKey, error) {
 	if err != nil {
 		return FileKey{}, err
 	}
-	k, err := rsa.DecryptOAEP(sha256.New(), nil, p.pair.RSA, ct, rsaLabel(f))
+	k, err := rsa.DecryptOAEP(sha256.New(), nil, key, ct, rsaLabel(f))
 	return fileKey(k, err)
+}
+
+// RSAKey opens stanzas that are addressed to k by RSA alone, and no others: a
+// key from outside, without an X-Wing key beside it.
+func RSAKey(k *rsa.PrivateKey) Identity { return rsaIdentity{k} }
+
+type rsaIdentity struct{ key *rsa.PrivateKey }
+
+// String hides the key, so that no log or error can show it by accident.
+func (rsaIdentity) String() string { return "seal.RSAKey(hidden)" }
+
+// GoString hides the key from %#v.
+func (r rsaIdentity) GoString() string { return r.String() }
+
+func (r rsaIdentity) Unwrap(s Stanza, f FileID) (FileKey, error) {
+	if s.Type != TypeRSA {
+		return FileKey{}, ErrNotRecipient
+	}
+	return openRSA(r.key, s.Body, f)
 }
 
 // addressed returns what follows the key id, if it is kid or hidden.

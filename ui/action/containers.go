@@ -14,7 +14,7 @@ import (
 func containerActions() []*Action {
 	in := Arg{Name: "in", Help: "container", Need: true}
 	pass := Arg{Name: "passphrase", Flag: "passphrase", Switch: true, Help: "open it with a passphrase instead of the vault's identity"}
-	uids := Arg{Name: "uid", Help: "user ids", Many: true, Need: true}
+	uids := Arg{Name: "uid", Help: "user ids", Many: true}
 	out := Arg{Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}
 	force := Arg{Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}
 	return []*Action{
@@ -24,12 +24,13 @@ func containerActions() []*Action {
 			Help: "Reads only the index. Take one file out with: open --member PATH."},
 		{ID: "recipients.list", Title: "Say for whom a file is sealed", Args: []Arg{in}, Run: runInspect,
 			Help: "Shows the key ids in the header, which anybody can see and nobody has authenticated."},
-		{ID: "recipients.add", Title: "Give more people a sealed file", Vault: true, Args: []Arg{in, uids, {Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"}}, Run: runRecipientsAdd,
+		{ID: "recipients.add", Title: "Give more people a sealed file", Vault: true, Args: append([]Arg{in, uids}, audienceArgs()...), Run: runRecipientsAdd,
 			Help: "Writes a new header; the payload is moved, not decrypted."},
-		{ID: "recipients.rm", Title: "Take a sealed file away from people", Vault: true, Danger: Confirm, Args: []Arg{in, uids}, Run: runRecipientsRemove,
+		{ID: "recipients.rm", Title: "Take a sealed file away from people", Vault: true, Danger: Confirm, Args: []Arg{in, uids,
+			{Name: "to-key", Flag: "to-key", Many: true, Help: "file with the RSA public key or certificate in PEM"}, {Name: "project", Flag: "project", Help: "all epochs of this project"}}, Run: runRecipientsRemove,
 			Help: "Writes a new header. Who kept the old file, or opened it once, still has its key: reseal ends that."},
-		{ID: "reseal", Title: "Encrypt a sealed file anew, with a new key", Vault: true, Args: []Arg{in, {Name: "to", Flag: "to", Many: true, Help: "user id of a person who may open it besides you"}, {Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"}}, Run: runReseal,
-			Help: "For you and the people named, and for nobody else: what recipients rm alone cannot do."},
+		{ID: "reseal", Title: "Encrypt a sealed file anew, with a new key", Vault: true, Args: append([]Arg{in, {Name: "to", Flag: "to", Many: true, Help: "user id of a person who may open it besides you"}}, audienceArgs()...), Run: runReseal,
+			Help: "For you and those named, and for nobody else: what recipients rm alone cannot do."},
 		{ID: "age.export", Title: "Write the content of a sealed file as an age file",
 			Help: "For readers who have age. A folder becomes a tar archive. age uses ChaCha20-Poly1305 with a 128-bit file key; who may open it is up to the recipients you name.",
 			Args: []Arg{out, in, {Name: "to", Flag: "to", Many: true, Need: true, Help: "age1…, ssh-ed25519 …, ssh-rsa …"}, {Name: "armor", Flag: "armor", Switch: true, Help: "write text"}, pass, force},
@@ -80,7 +81,7 @@ func runList(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Resul
 		return Result{}, err
 	}
 	defer clear(pw)
-	entries, err := a.ListContainer(args.Get("in"), pw)
+	entries, err := a.ListContainer(ctx, args.Get("in"), pw)
 	if err != nil {
 		return Result{}, err
 	}
@@ -106,27 +107,27 @@ func kindWord(k archive.Kind) string {
 }
 
 func runRecipientsAdd(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	uids, err := parseUIDs(args.All("uid"))
+	w, err := audience(args, "uid")
 	if err != nil {
 		return Result{}, err
 	}
-	return changeResult(a.AddRecipients(ctx, args.Get("in"), uids, args.Has("unverified")))
+	return changeResult(a.AddRecipients(ctx, args.Get("in"), w))
 }
 
 func runRecipientsRemove(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	uids, err := parseUIDs(args.All("uid"))
+	w, err := audience(args, "uid")
 	if err != nil {
 		return Result{}, err
 	}
-	return changeResult(a.RemoveRecipients(ctx, args.Get("in"), uids))
+	return changeResult(a.RemoveRecipients(ctx, args.Get("in"), w))
 }
 
 func runReseal(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
-	uids, err := parseUIDs(args.All("to"))
+	w, err := audience(args, "to")
 	if err != nil {
 		return Result{}, err
 	}
-	return changeResult(a.Reseal(ctx, args.Get("in"), uids, args.Has("unverified"), sink))
+	return changeResult(a.Reseal(ctx, args.Get("in"), w, sink))
 }
 
 func parseUIDs(words []string) ([]chain.UID, error) {
@@ -148,6 +149,9 @@ func changeResult(c seal.Change, err error) (Result, error) {
 	r := Result{
 		Data: map[string]any{"before": len(c.Before), "after": len(c.After), "key_kept": c.KeyKept, "locked_out": c.LockedOut},
 		Text: []string{fmt.Sprintf("%d recipients, there were %d", len(c.After), len(c.Before))},
+	}
+	if !(seal.Info{Recipients: c.After}).PostQuantum() {
+		r.Text = append(r.Text, "! not post-quantum: it has a recipient by RSA alone")
 	}
 	if c.KeyKept {
 		r.Text = append(r.Text, "! the payload has the same key as before: who kept the old file or its key can still open it; end that with: reseal")

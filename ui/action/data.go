@@ -21,7 +21,8 @@ func dataActions() []*Action {
 	force := Arg{Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}
 	reveal := Arg{Name: "reveal", Flag: "reveal", Many: true, Help: "show the values of this column although it looks personal; * for all"}
 	rulesFile := Arg{Name: "rules", Flag: "rules", Need: true, Help: "JSON file of rules, as data rules writes it"}
-	key := Arg{Name: "key", Flag: "key", Default: "default", Help: "name of the column key, derived from your vault"}
+	key := Arg{Name: "key", Flag: "key", Default: "default", Help: "name of the column key, derived from your vault or from the project"}
+	project := Arg{Name: "project", Flag: "project", Help: "use the column key of this project, the same for everybody who is or ever was a reader of it; its server is asked"}
 	quasi := Arg{Name: "quasi", Flag: "quasi", Many: true, Need: true, Help: "column by which somebody might recognise a person"}
 	encrypt := Arg{Name: "encrypt", Flag: "encrypt", Switch: true, Help: "encrypt footer and columns"}
 	column := Arg{Name: "column", Flag: "column", Many: true, Help: "column with a key of its own"}
@@ -33,24 +34,27 @@ func dataActions() []*Action {
 			Help: "Shows the profile that seal put into the encrypted facts of a table."},
 		{ID: "data.rules", Title: "Propose what to do with each column of a table", Args: []Arg{out, in}, Run: runRules,
 			Help: "Writes a file of rules to read and change: keep, drop, mask, token, encrypt, generalise, noise. It is a proposal from names and a sample; rare cases are missed."},
-		{ID: "data.apply", Title: "Change a table by rules", Vault: true, Args: []Arg{out, in, rulesFile, key, force}, Run: runApply,
-			Help: "Tokens and encrypted cells are made under a key of your own for the name given by --key: tables changed under one name can be joined by their tokens. Pseudonymised is not anonymous."},
-		{ID: "data.reveal", Title: "Open the encrypted columns of a table again", Vault: true, Args: []Arg{out, in, rulesFile, key, force}, Run: runReveal,
-			Help: "Takes the table that data apply wrote, and the same rules and key. Masked, dropped and generalised values are gone."},
+		{ID: "data.apply", Title: "Change a table by rules", Vault: true, Args: []Arg{out, in, rulesFile, key, project, force}, Run: runApply,
+			Help: "Tokens and encrypted cells are made under a key of your own for the name given by --key: tables changed under one name can be joined by their tokens. With --project the key is the project's: all its readers make the same tokens and can reveal. It does not change when somebody is removed: whoever was ever a reader may keep it. Whoever has the key finds out by trying which value a token stands for when there are few, as with postcodes and diagnoses. Nodes never get it. Pseudonymised is not anonymous."},
+		{ID: "data.reveal", Title: "Open the encrypted columns of a table again", Vault: true, Args: []Arg{out, in, rulesFile, key, project, force}, Run: runReveal,
+			Help: "Takes the table that data apply wrote, and the same rules and key, or --project. Masked, dropped and generalised values are gone."},
 		{ID: "data.risk", Title: "Measure how easily rows of a table are recognised", Args: []Arg{in, quasi, {Name: "sensitive", Flag: "sensitive", Many: true, Help: "column that must not be learned"}, k}, Run: runRisk,
 			Help: "Counts classes of rows that look alike in the --quasi columns: k, rows at risk, and how varied sensitive columns are within a class. k-anonymity does not stop inference."},
 		{ID: "data.reach", Title: "Make a table coarse enough to reach k", Args: []Arg{out, in, quasi, k, {Name: "suppress", Flag: "suppress", Default: "0.05", Help: "most rows that may be left out, as a share"}, force}, Run: runReach,
 			Help: "Coarsens whole columns, and leaves out at most the share of rows that still stand out. One fair answer, not the best one; measure again before you rely on it."},
-		{ID: "data.parquet", Title: "Write a table as Parquet", Args: []Arg{out, in, encrypt, column, key, force}, Run: runParquet(true),
+		{ID: "data.parquet", Title: "Write a table as Parquet", Args: []Arg{out, in, encrypt, column, key, project, force}, Run: runParquet(true),
 			Help: "With --encrypt by the format's own modular encryption (AES-GCM), footer included, which tools outside can read when they are given the keys."},
-		{ID: "data.csv", Title: "Write a Parquet file as CSV", Args: []Arg{out, {Name: "in", Help: "Parquet file", Need: true}, encrypt, column, key, force}, Run: runParquet(false),
+		{ID: "data.csv", Title: "Write a Parquet file as CSV", Args: []Arg{out, {Name: "in", Help: "Parquet file", Need: true}, encrypt, column, key, project, force}, Run: runParquet(false),
 			Help: "For an encrypted file give --encrypt and the same columns and key as when it was written."},
 	}
 }
 
 func runParquet(write bool) func(context.Context, *app.App, Args, progress.Sink) (Result, error) {
 	return func(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-		spec := app.ParquetSpec{In: args.Get("in"), Out: args.Get("out"), Encrypt: args.Has("encrypt"), Columns: split(args.All("column")), Key: args.Get("key"), Force: args.Has("force")}
+		spec := app.ParquetSpec{In: args.Get("in"), Out: args.Get("out"), Encrypt: args.Has("encrypt"), Columns: split(args.All("column")), Key: columnKey(args), Force: args.Has("force")}
+		if !spec.Encrypt && (args.Has("project") || args.Has("column")) {
+			return Result{}, fmt.Errorf("%w: --project and --column go with --encrypt", app.ErrInput)
+		}
 		if spec.Encrypt {
 			if _, err := a.UnlockAsking(ctx); err != nil {
 				return Result{}, err
@@ -78,7 +82,7 @@ func runPreview(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Re
 		return Result{}, err
 	}
 	defer clear(pw)
-	p, err := a.PreviewContainer(args.Get("in"), pw)
+	p, err := a.PreviewContainer(ctx, args.Get("in"), pw)
 	if err != nil {
 		return Result{}, err
 	}
@@ -160,7 +164,11 @@ func runReveal(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Res
 }
 
 func recodeSpec(args Args, reveal bool) app.Recode {
-	return app.Recode{In: args.Get("in"), Out: args.Get("out"), Rules: args.Get("rules"), Key: args.Get("key"), Reveal: reveal, Force: args.Has("force")}
+	return app.Recode{In: args.Get("in"), Out: args.Get("out"), Rules: args.Get("rules"), Key: columnKey(args), Reveal: reveal, Force: args.Has("force")}
+}
+
+func columnKey(args Args) app.ColumnKey {
+	return app.ColumnKey{Name: args.Get("key"), Project: args.Get("project")}
 }
 
 func recoded(s rules.Stats, err error) (Result, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/progress"
 	"cipherdeck/crypto/seal"
 	"cipherdeck/ui/app"
@@ -19,20 +20,20 @@ func fileActions() []*Action {
 	force := Arg{Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}
 	return []*Action{
 		{ID: "seal", Title: "Encrypt a file or a folder for yourself and others",
-			Help: "Writes a container (docs/formats/container.md) that you and every --to person can open. With --passphrase no vault is needed. Of a table (.csv, .tsv, .jsonl) a profile goes into the encrypted facts: data preview shows it without opening the rows. The output appears under its name only when it is complete.",
-			Args: []Arg{out, {Name: "in", Help: "file or folder to read, - for standard input", Need: true},
+			Help: "Writes a container (docs/formats/container.md) that you and every --to person can open, and who holds a --to-key, and every member of --project who can read it, now or later: removing a member does not take it away from him. With --passphrase no vault is needed. Of a table (.csv, .tsv, .jsonl) a profile goes into the encrypted facts: data preview shows it without opening the rows. The output appears under its name only when it is complete.",
+			Args: append([]Arg{out, {Name: "in", Help: "file or folder to read, - for standard input", Need: true},
 				{Name: "to", Flag: "to", Many: true, Help: "user id of a person who may open it too"}, pass, force,
-				{Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"},
 				{Name: "no-profile", Flag: "no-profile", Switch: true, Help: "seal a .csv, .tsv or .jsonl that is no table"},
 				{Name: "pad", Flag: "pad", Switch: true, Help: "hide the length: at most 12 % more bytes"},
 				{Name: "hidden", Flag: "hidden", Switch: true, Help: "leave out the key ids that say for whom it is"},
-				{Name: "cbc", Flag: "cbc", Switch: true, Help: "AES-256-CBC with HMAC-SHA-512, for readers who must have CBC; slower"}},
+				{Name: "cbc", Flag: "cbc", Switch: true, Help: "AES-256-CBC with HMAC-SHA-512, for readers who must have CBC; slower"}}, audienceArgs()...),
 			Run: func(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
 				return onFile(ctx, a, args, sink, "New passphrase", "sealed", a.Seal)
 			}},
 		{ID: "open", Title: "Decrypt a sealed file",
 			Help: "The output appears under its name only when the container was authenticated to its last byte. To standard output, authenticated chunks are written as they come and the exit code tells whether the end was good.",
-			Args: []Arg{out, {Name: "in", Help: "container to read, - for standard input", Need: true}, {Name: "member", Flag: "member", Help: "only this file or folder of a sealed folder"}, pass, force},
+			Args: []Arg{out, {Name: "in", Help: "container to read, - for standard input", Need: true}, {Name: "member", Flag: "member", Help: "only this file or folder of a sealed folder"}, pass, force,
+				{Name: "key", Flag: "key", Help: "file with an RSA private key in PEM, instead of the vault: opens what was sealed --to-key"}},
 			Run: func(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
 				return onFile(ctx, a, args, sink, "Passphrase", "opened", a.Unseal)
 			}},
@@ -46,13 +47,13 @@ func fileActions() []*Action {
 type fileWork func(ctx context.Context, spec app.SealSpec, in io.Reader, out io.Writer, sink progress.Sink) (app.Sealed, error)
 
 func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prompt, verb string, work fileWork) (Result, error) {
-	spec := app.SealSpec{In: args.Get("in"), Out: args.Get("out"), Force: args.Has("force"), Unverified: args.Has("unverified"),
-		Pad: args.Has("pad"), CBC: args.Has("cbc"), Hidden: args.Has("hidden"), NoProfile: args.Has("no-profile")}
+	spec := app.SealSpec{In: args.Get("in"), Out: args.Get("out"), Force: args.Has("force"), KeyFile: args.Get("key"),
+		Pad: args.Has("pad"), CBC: args.Has("cbc"), NoProfile: args.Has("no-profile")}
 	if spec.Out == "-" && args.Has("json") {
 		return Result{}, fmt.Errorf("%w: with --json standard output is for the answer; give -o a file name", app.ErrInput)
 	}
 	var err error
-	if spec.To, err = parseUIDs(args.All("to")); err != nil {
+	if spec.For, err = audience(args, "to"); err != nil {
 		return Result{}, err
 	}
 	if args.Has("passphrase") {
@@ -62,8 +63,10 @@ func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prom
 		}
 		defer clear(pw)
 		spec.Passphrase = pw
-	} else if _, err := a.UnlockAsking(ctx); err != nil {
-		return Result{}, err
+	} else if spec.KeyFile == "" {
+		if _, err := a.UnlockAsking(ctx); err != nil {
+			return Result{}, err
+		}
 	}
 	if m := args.Get("member"); m != "" {
 		work = func(ctx context.Context, spec app.SealSpec, _ io.Reader, _ io.Writer, sink progress.Sink) (app.Sealed, error) {
@@ -75,7 +78,29 @@ func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prom
 	if err != nil || spec.Out == "-" {
 		return Result{}, err
 	}
-	return Result{Data: done, Text: []string{fmt.Sprintf("%s %s", verb, done.Out)}}, nil
+	r := Result{Data: done, Text: []string{fmt.Sprintf("%s %s", verb, done.Out)}}
+	if n := done.WeakerTo; n > 0 {
+		r.Text = append(r.Text, fmt.Sprintf("! not post-quantum: %d of %d recipients have it by RSA alone", n, done.To))
+	}
+	return r, nil
+}
+
+// audienceArgs are the flags that say for whom, besides people.
+func audienceArgs() []Arg {
+	return []Arg{
+		{Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"},
+		{Name: "to-key", Flag: "to-key", Many: true, Help: "file with an RSA public key or certificate in PEM, for a reader with an HSM or other tools; not post-quantum, and whose key it is nobody checks"},
+		{Name: "project", Flag: "project", Help: "all who can read this project, by the key of its current epoch; its server is asked"},
+		{Name: "wrap", Flag: "wrap", Help: "how you and people are addressed: hybrid (default), x-wing, or rsa, which is not post-quantum"},
+	}
+}
+
+// audience reads those flags, and user ids from the argument people.
+func audience(args Args, people string) (app.Audience, error) {
+	w := app.Audience{Unverified: args.Has("unverified"), Wrap: args.Get("wrap"), Hidden: args.Has("hidden"), KeyFiles: args.All("to-key"), Project: args.Get("project")}
+	var err error
+	w.People, err = parseUIDs(args.All(people))
+	return w, err
 }
 
 func runInspect(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
@@ -87,6 +112,9 @@ func runInspect(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Resu
 		fmt.Sprintf("container v%d, header %d bytes, file %x; nothing here is authenticated without a key", i.Version, i.HeaderLen, i.File),
 		fmt.Sprintf("%d recipients", len(i.Recipients)),
 	}}
+	if !i.PostQuantum() {
+		r.Text = append(r.Text, "! not post-quantum: a quantum computer will open what only one of them needs")
+	}
 	for _, rc := range i.Recipients {
 		r.Text = append(r.Text, "  "+recipientLine(rc))
 	}
@@ -98,15 +126,23 @@ func recipientLine(r seal.RecipientInfo) string {
 	case r.Hidden:
 		return "hidden: only who can open it learns that it is his"
 	case r.Type == seal.TypeHybrid:
-		return fmt.Sprintf("RSA %s and X-Wing %s together", r.RSA, r.XWing)
+		return fmt.Sprintf("hybrid: RSA %s and X-Wing %s together", r.RSA, r.XWing)
 	case r.Type == seal.TypeXWing:
-		return fmt.Sprintf("X-Wing %s", r.XWing)
+		return fmt.Sprintf("x-wing: X-Wing %s alone", r.XWing)
 	case r.Type == seal.TypeRSA:
-		return fmt.Sprintf("RSA %s alone: not post-quantum", r.RSA)
+		return fmt.Sprintf("rsa: RSA %s alone, not post-quantum", r.RSA)
 	case r.Type == seal.TypePassphrase:
-		return fmt.Sprintf("passphrase, Argon2id t=%d m=%d KiB p=%d", r.Cost.T, r.Cost.MKiB, r.Cost.P)
+		return fmt.Sprintf("passphrase: Argon2id t=%d m=%d KiB p=%d", r.Cost.T, r.Cost.MKiB, r.Cost.P)
 	case r.Type == seal.TypeEpoch:
-		return fmt.Sprintf("epoch %d of project %x", r.Epoch, r.Prefix)
+		return fmt.Sprintf("epoch: epoch %d of project %s…", r.Epoch, projectPrefix(r.Prefix))
 	}
 	return fmt.Sprintf("type %d, not known", r.Type)
+}
+
+// projectPrefix is how the id of a project begins, as project list shows it: the
+// text has 5 bits a character, and 4 bytes come before the id.
+func projectPrefix(prefix [16]byte) string {
+	var i id.ID
+	copy(i[:], prefix[:])
+	return i.String()[:1+(4+len(prefix))*8/5]
 }

@@ -102,19 +102,22 @@ type containerView struct {
 	File       string          `json:"file"`
 	Padded     bool            `json:"padded"`
 	Archive    bool            `json:"archive"`
+	Quantum    bool            `json:"post_quantum"`
 	Recipients []recipientView `json:"recipients"`
 }
 
 type recipientView struct {
-	Type   string `json:"type"`
-	Hidden bool   `json:"hidden,omitempty"`
-	RSA    string `json:"rsa,omitempty"`
-	XWing  string `json:"x_wing,omitempty"`
-	Epoch  uint32 `json:"epoch,omitempty"`
+	Type    string `json:"type"`
+	Quantum bool   `json:"post_quantum"`
+	Hidden  bool   `json:"hidden,omitempty"`
+	RSA     string `json:"rsa,omitempty"`
+	XWing   string `json:"x_wing,omitempty"`
+	Project string `json:"project_prefix,omitempty"`
+	Epoch   uint32 `json:"epoch,omitempty"`
 }
 
 func viewContainer(i seal.Info) containerView {
-	v := containerView{Version: i.Version, Header: i.HeaderLen, File: fmt.Sprintf("%x", i.File), Padded: i.Padded(), Archive: i.Archive(), Recipients: []recipientView{}}
+	v := containerView{Version: i.Version, Header: i.HeaderLen, File: fmt.Sprintf("%x", i.File), Padded: i.Padded(), Archive: i.Archive(), Quantum: i.PostQuantum(), Recipients: []recipientView{}}
 	for _, r := range i.Recipients {
 		v.Recipients = append(v.Recipients, viewRecipient(r))
 	}
@@ -122,7 +125,7 @@ func viewContainer(i seal.Info) containerView {
 }
 
 func viewRecipient(r seal.RecipientInfo) recipientView {
-	v := recipientView{Hidden: r.Hidden}
+	v := recipientView{Hidden: r.Hidden, Quantum: r.PostQuantum()}
 	switch r.Type {
 	case seal.TypeHybrid:
 		v.Type = "hybrid"
@@ -133,7 +136,7 @@ func viewRecipient(r seal.RecipientInfo) recipientView {
 	case seal.TypePassphrase:
 		v.Type = "passphrase"
 	case seal.TypeEpoch:
-		v.Type, v.Epoch = "epoch", r.Epoch
+		v.Type, v.Epoch, v.Project = "epoch", r.Epoch, projectPrefix(r.Prefix)
 	default:
 		v.Type = fmt.Sprintf("type %d", r.Type)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"cipherdeck/crypto/agefile"
@@ -15,21 +14,9 @@ import (
 	"cipherdeck/crypto/seal"
 )
 
-// openers is who opens containers: a passphrase, or else the vault's owner.
-func (a *App) openers(passphrase []byte) ([]seal.Identity, error) {
-	if passphrase != nil {
-		return []seal.Identity{seal.Passphrase(passphrase, keys.DefaultArgon2id())}, nil
-	}
-	_, me, err := a.opened()
-	if err != nil {
-		return nil, err
-	}
-	return []seal.Identity{seal.Pair(me.Pair)}, nil
-}
-
 // VerifyContainer reads a container to its end and writes nothing.
 func (a *App) VerifyContainer(ctx context.Context, path string, passphrase []byte, sink progress.Sink) (seal.Report, error) {
-	who, err := a.openers(passphrase)
+	who, err := a.openers(ctx, Opener{Passphrase: passphrase})
 	if err != nil {
 		return seal.Report{}, err
 	}
@@ -38,8 +25,8 @@ func (a *App) VerifyContainer(ctx context.Context, path string, passphrase []byt
 
 // ListContainer lists the folder that a container holds. Only its index is
 // read.
-func (a *App) ListContainer(path string, passphrase []byte) ([]archive.Entry, error) {
-	who, err := a.openers(passphrase)
+func (a *App) ListContainer(ctx context.Context, path string, passphrase []byte) ([]archive.Entry, error) {
+	who, err := a.openers(ctx, Opener{Passphrase: passphrase})
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +55,7 @@ func (a *App) ListContainer(path string, passphrase []byte) ([]archive.Entry, er
 
 // OpenMember restores one file or folder of a container that holds a folder.
 func (a *App) OpenMember(ctx context.Context, spec SealSpec, member string, sink progress.Sink) (Sealed, error) {
-	who, err := a.openers(spec.Passphrase)
+	who, err := a.openers(ctx, Opener{Passphrase: spec.Passphrase})
 	if err != nil {
 		return Sealed{}, err
 	}
@@ -76,60 +63,65 @@ func (a *App) OpenMember(ctx context.Context, spec SealSpec, member string, sink
 	return Sealed{Out: spec.Out, Name: e.Path, Size: e.Size, Dir: e.Kind == archive.Dir}, err
 }
 
-// AddRecipients gives people a container. Its payload is not touched.
-func (a *App) AddRecipients(ctx context.Context, path string, people []chain.UID, unverified bool) (seal.Change, error) {
-	who, err := a.openers(nil)
+// AddRecipients gives a container to more people, keys or a project. Its
+// payload is not touched.
+func (a *App) AddRecipients(ctx context.Context, path string, w Audience) (seal.Change, error) {
+	if w.empty() {
+		return seal.Change{}, fmt.Errorf("%w: say who: user ids, --to-key or --project", ErrInput)
+	}
+	who, err := a.openers(ctx, Opener{})
 	if err != nil {
 		return seal.Change{}, err
 	}
-	var add []seal.Recipient
-	for _, u := range people {
-		pub, err := a.publicKeys(u, unverified)
-		if err != nil {
-			return seal.Change{}, err
-		}
-		add = append(add, seal.Hybrid(pub))
+	add, err := a.audience(ctx, w)
+	if err != nil {
+		return seal.Change{}, err
 	}
 	return seal.AddRecipients(ctx, path, who, add, seal.FileOptions{})
 }
 
-// RemoveRecipients takes people's way into a container away: a new header, the
-// payload as it was. Who has the old file or its key can still open it; only
-// sealing the content anew ends that.
-func (a *App) RemoveRecipients(ctx context.Context, path string, people []chain.UID) (seal.Change, error) {
-	who, err := a.openers(nil)
+// RemoveRecipients takes the way into a container away from those whom w
+// names: a new header, the payload as it was. Who has the old file or its key
+// can still open it; only sealing the content anew ends that.
+func (a *App) RemoveRecipients(ctx context.Context, path string, w Audience) (seal.Change, error) {
+	if w.empty() {
+		return seal.Change{}, fmt.Errorf("%w: say who: user ids, --to-key or --project", ErrInput)
+	}
+	who, err := a.openers(ctx, Opener{})
 	if err != nil {
 		return seal.Change{}, err
 	}
-	var gone []keys.Public
-	for _, u := range people {
-		pub, err := a.publicKeys(u, true)
-		if err != nil {
-			return seal.Change{}, err
-		}
-		gone = append(gone, pub)
+	drop, err := a.named(w)
+	if err != nil {
+		return seal.Change{}, err
 	}
-	return seal.RemoveRecipients(ctx, path, who, func(_ int, r seal.RecipientInfo) bool {
-		return slices.ContainsFunc(gone, func(p keys.Public) bool { return r.XWing == p.XWingKeyID() })
-	}, seal.FileOptions{})
+	return seal.RemoveRecipients(ctx, path, who, drop, seal.FileOptions{})
 }
 
 // Reseal encrypts the content of a container anew, with a new file key, for
-// the vault's owner and people. Only this ends what somebody could still do who
-// was a recipient before.
-func (a *App) Reseal(ctx context.Context, path string, people []chain.UID, unverified bool, sink progress.Sink) (seal.Change, error) {
-	who, err := a.openers(nil)
+// the vault's owner and w. Only this ends what somebody could still do who was
+// a recipient before.
+func (a *App) Reseal(ctx context.Context, path string, w Audience, sink progress.Sink) (seal.Change, error) {
+	who, err := a.openers(ctx, Opener{})
 	if err != nil {
 		return seal.Change{}, err
 	}
-	to, err := a.recipients(SealSpec{To: people, Unverified: unverified})
+	to, err := a.withOwner(ctx, w)
 	if err != nil {
 		return seal.Change{}, err
 	}
 	return seal.Reseal(ctx, path, who, to, seal.FileOptions{Sink: sink})
 }
 
+// publicKeys are those of a person whom the vault knows, or of its owner.
 func (a *App) publicKeys(u chain.UID, unverified bool) (keys.Public, error) {
+	_, me, err := a.opened()
+	if err != nil {
+		return keys.Public{}, err
+	}
+	if u == me.Account.UID {
+		return me.Pair.Public(), nil
+	}
 	acc, err := a.verified(u, unverified)
 	if err != nil {
 		return keys.Public{}, err
@@ -150,7 +142,7 @@ type AgeSpec struct {
 // ExportAge writes the content of a container as an age file, which protects
 // it no better than its recipients do.
 func (a *App) ExportAge(ctx context.Context, spec AgeSpec, sink progress.Sink) error {
-	who, err := a.openers(spec.Passphrase)
+	who, err := a.openers(ctx, Opener{Passphrase: spec.Passphrase})
 	if err != nil {
 		return err
 	}

@@ -57,8 +57,8 @@ func profileFor(path string) ([]byte, error) {
 
 // PreviewContainer reads the profile in the facts of a sealed table. The
 // payload is not opened.
-func (a *App) PreviewContainer(path string, passphrase []byte) (*dataset.Profile, error) {
-	who, err := a.openers(passphrase)
+func (a *App) PreviewContainer(ctx context.Context, path string, passphrase []byte) (*dataset.Profile, error) {
+	who, err := a.openers(ctx, Opener{Passphrase: passphrase})
 	if err != nil {
 		return nil, err
 	}
@@ -91,14 +91,20 @@ func ProposeRules(path string) (*rules.File, []rules.Reason, error) {
 type Recode struct {
 	In, Out string
 	Rules   string // file of rules
-	Key     string // name of the column key
-	Reveal  bool   // open the encrypted columns instead
+	Key     ColumnKey
+	Reveal  bool // open the encrypted columns instead
 	Force   bool
 }
 
+// ColumnKey names the key for tokens, encrypted cells and encrypted Parquet.
+type ColumnKey struct {
+	Name    string
+	Project string // whose key it is, the same for all its members; "": the owner's of the vault
+}
+
 // ApplyRules writes a changed copy of a table. Tokens and encrypted cells are
-// made under a key of the vault's owner, derived for the name spec.Key: two
-// tables that were changed under the same name can be joined by their tokens.
+// made under spec.Key: two tables that were changed under the same key can be
+// joined by their tokens.
 func (a *App) ApplyRules(ctx context.Context, spec Recode) (rules.Stats, error) {
 	raw, err := os.ReadFile(spec.Rules)
 	if err != nil {
@@ -108,7 +114,7 @@ func (a *App) ApplyRules(ctx context.Context, spec Recode) (rules.Stats, error) 
 	if err != nil {
 		return rules.Stats{}, err
 	}
-	key, err := a.columnKey(spec.Key)
+	key, err := a.columnKey(ctx, spec.Key)
 	if err != nil {
 		return rules.Stats{}, err
 	}
@@ -136,11 +142,26 @@ func recode(spec Recode, change func(dataset.Format, io.Reader, io.Writer) (rule
 	return stats, err
 }
 
-// columnKey is the owner's key for tokens and encrypted cells under a name.
-func (a *App) columnKey(name string) (key [32]byte, err error) {
-	if err := chain.CheckName(name); err != nil {
+// columnKey finds a column key: of a project, which its server is asked for, or
+// of the owner of the vault.
+func (a *App) columnKey(ctx context.Context, k ColumnKey) (key [32]byte, err error) {
+	if err := chain.CheckName(k.Name); err != nil {
 		return key, fmt.Errorf("%w: --key: %w", ErrInput, err)
 	}
+	if k.Project == "" {
+		return a.ownColumnKey(k.Name)
+	}
+	p, err := a.Project(ctx, k.Project)
+	if err == nil {
+		key, err = p.ColumnKey(k.Name)
+	}
+	if err != nil {
+		return key, fmt.Errorf("column key of project %q: %w", k.Project, err)
+	}
+	return key, nil
+}
+
+func (a *App) ownColumnKey(name string) (key [32]byte, err error) {
 	var seed []byte
 	if err := a.view(func(s vault.State) { seed = append(seed, s.Account.Seed[:]...) }); err != nil {
 		return key, err

@@ -62,6 +62,7 @@ const (
 	cureStored    = "the server or its disk changed stored data; nothing wrong was shown"
 	cureBackup    = "restore the .bak file beside the vault"
 	cureAsk       = "ask the operator by another channel whether this change is meant"
+	cureKeyFile   = "give one RSA key of 2048 to 8192 bits in PEM, without a passphrase"
 	cureOwner     = "ask an owner of the project for the right"
 	cureTryAgain  = "wait a moment and try again"
 	cureNewer     = "use a newer version of this program"
@@ -205,6 +206,8 @@ func inputFaults() []faultRule {
 		{id.ErrSyntax, "input", ExitInput, "copy the whole id"},
 		{score.ErrLabels, "labels", ExitInput, "score rows of both classes, or leave out --label"},
 		{words.ErrCount, "input", ExitInput, "give a number within the limits"},
+		{keys.ErrPEM, "bad-key", ExitInput, cureKeyFile},
+		{keys.ErrRSA, "bad-key", ExitInput, cureKeyFile},
 		{ErrInput, "input", ExitInput, "correct what the cause names"},
 	}
 }

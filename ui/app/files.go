@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 
-	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/keys"
 	"cipherdeck/crypto/progress"
 	"cipherdeck/crypto/seal"
@@ -19,29 +18,31 @@ type Sealed struct {
 	Size int64  `json:"size"` // of the content; 0 for a folder
 	Dir  bool   `json:"folder,omitempty"`
 	To   int    `json:"recipients,omitempty"`
+
+	// WeakerTo counts recipients that a quantum computer will open.
+	WeakerTo int `json:"not_post_quantum,omitempty"`
 }
 
 // SealSpec says what to seal for whom. "-" is standard input or output.
 type SealSpec struct {
 	In, Out    string
-	To         []chain.UID // besides the owner of the vault
-	Unverified bool        // people whose words were not compared will do
-	Passphrase []byte      // instead of any recipient
+	For        Audience // besides the owner of the vault
+	Passphrase []byte   // to seal: instead of any recipient
+	KeyFile    string   // to open: RSA private key in PEM
 	Force      bool
 	Pad        bool // hide the length, when sealing a file or folder
 	CBC        bool // AES-256-CBC with HMAC, for readers who must have CBC
-	Hidden     bool // no key ids in the header
 	NoProfile  bool // a table by its name that is not read as one
 }
 
 // Seal encrypts a file: for the vault's owner and the people in spec, or under
 // a passphrase and then without a vault.
 func (a *App) Seal(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, sink progress.Sink) (Sealed, error) {
-	to, err := a.recipients(spec)
+	to, err := a.recipients(ctx, spec)
 	if err != nil {
 		return Sealed{}, err
 	}
-	done := Sealed{Out: spec.Out, To: len(to)}
+	done := Sealed{Out: spec.Out, To: len(to), WeakerTo: spec.For.weaker()}
 	if (spec.In == "-" || spec.Out == "-") && (spec.Pad || spec.CBC) {
 		return done, fmt.Errorf("%w: --pad and --cbc need a file or folder to read and a file to write, not a pipe", ErrInput)
 	}
@@ -89,30 +90,14 @@ func (a *App) sealStream(ctx context.Context, spec SealSpec, in io.Reader, out i
 	return seal.Seal(ctx, out, in, seal.Meta{Size: seal.SizeUnknown}, to, sink)
 }
 
-func (a *App) recipients(spec SealSpec) ([]seal.Recipient, error) {
-	if spec.Passphrase != nil {
-		if len(spec.To) > 0 {
-			return nil, fmt.Errorf("%w: a passphrase must be the only recipient; leave out --to", ErrInput)
-		}
-		return []seal.Recipient{seal.Passphrase(spec.Passphrase, keys.DefaultArgon2id())}, nil
+func (a *App) recipients(ctx context.Context, spec SealSpec) ([]seal.Recipient, error) {
+	if spec.Passphrase == nil {
+		return a.withOwner(ctx, spec.For)
 	}
-	_, me, err := a.opened()
-	if err != nil {
-		return nil, err
+	if !spec.For.empty() || spec.For.Wrap != "" || spec.For.Hidden {
+		return nil, fmt.Errorf("%w: a passphrase must be the only recipient; leave out --to, --to-key, --project, --wrap and --hidden", ErrInput)
 	}
-	address := seal.Hybrid
-	if spec.Hidden {
-		address = seal.Hidden
-	}
-	to := []seal.Recipient{address(me.Pair.Public())}
-	for _, u := range spec.To {
-		pub, err := a.publicKeys(u, spec.Unverified)
-		if err != nil {
-			return nil, err
-		}
-		to = append(to, address(pub))
-	}
-	return to, nil
+	return []seal.Recipient{seal.Passphrase(spec.Passphrase, keys.DefaultArgon2id())}, nil
 }
 
 // Unseal decrypts a container with the vault's identity, or with a passphrase
@@ -120,7 +105,7 @@ func (a *App) recipients(spec SealSpec) ([]seal.Recipient, error) {
 // byte was authenticated; standard output gets authenticated chunks and the
 // error tells when the end was not good.
 func (a *App) Unseal(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, sink progress.Sink) (Sealed, error) {
-	who, err := a.openers(spec.Passphrase)
+	who, err := a.openers(ctx, Opener{spec.Passphrase, spec.KeyFile})
 	if err != nil {
 		return Sealed{}, err
 	}

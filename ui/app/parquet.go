@@ -14,7 +14,7 @@ type ParquetSpec struct {
 	In, Out string
 	Encrypt bool     // the footer and all columns; those in Columns under keys of their own
 	Columns []string // with keys of their own
-	Key     string   // name of the column key
+	Key     ColumnKey
 	Force   bool
 }
 
@@ -32,7 +32,7 @@ func (a *App) WriteParquet(ctx context.Context, spec ParquetSpec) error {
 	defer in.Close()
 	o := parquet.WriteOptions{Profile: p}
 	if spec.Encrypt {
-		if o.Keys, err = a.parquetKeys(spec); err != nil {
+		if o.Keys, err = a.parquetKeys(ctx, spec); err != nil {
 			return err
 		}
 	}
@@ -46,7 +46,7 @@ func (a *App) ReadParquet(ctx context.Context, spec ParquetSpec) error {
 	var keys *parquet.Keys
 	if spec.Encrypt {
 		var err error
-		if keys, err = a.parquetKeys(spec); err != nil {
+		if keys, err = a.parquetKeys(ctx, spec); err != nil {
 			return err
 		}
 	}
@@ -66,8 +66,8 @@ func (a *App) ReadParquet(ctx context.Context, spec ParquetSpec) error {
 	return seal.WriteFile(spec.Out, spec.Force, func(w io.Writer) error { return f.WriteCSV(ctx, w) })
 }
 
-func (a *App) parquetKeys(spec ParquetSpec) (*parquet.Keys, error) {
-	key, err := a.columnKey(spec.Key)
+func (a *App) parquetKeys(ctx context.Context, spec ParquetSpec) (*parquet.Keys, error) {
+	key, err := a.columnKey(ctx, spec.Key)
 	if err != nil {
 		return nil, err
 	}

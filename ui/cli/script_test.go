@@ -1,8 +1,13 @@
 package cli_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,6 +69,7 @@ func TestScripts(t *testing.T) {
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": await, "exit": exit, "json": jsonCmd, "save": save, "flip": flip, "cut": cut, "replace": replace, "repeat": repeat, "swtpm": swtpm,
+			"rsakey": rsaKey,
 		},
 	})
 }
@@ -274,3 +280,22 @@ func repeat(ts *testscript.TestScript, _ bool, args []string) {
 
 // pause lets another process work between two looks at what it did.
 func pause() { time.Sleep(5 * time.Millisecond) }
+
+// rsaKey NAME: make an RSA key as other tools have it: NAME.key (PKCS#8),
+// NAME.pub (SubjectPublicKeyInfo), NAME.pkcs1 (public) and NAME.crt.
+func rsaKey(ts *testscript.TestScript, _ bool, args []string) {
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	ts.Check(err)
+	write := func(ext, kind string, der []byte, err error) {
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+ext), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(k)
+	write(".key", "PRIVATE KEY", der, err)
+	der, err = x509.MarshalPKIXPublicKey(&k.PublicKey)
+	write(".pub", "PUBLIC KEY", der, err)
+	write(".pkcs1", "RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&k.PublicKey), nil)
+	c := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err = x509.CreateCertificate(rand.Reader, c, c, &k.PublicKey, k)
+	write(".crt", "CERTIFICATE", der, err)
+}
