@@ -1,5 +1,6 @@
-# Needs Go 1.26, make and git; no C compiler.
+# Needs Go 1.26, make and git; no C compiler but for the one helper.
 #   make              build bin/cipherdeck
+#   make pkcs11       build bin/cipherdeck-pkcs11 for PKCS#11 tokens, with a C compiler
 #   make demo         build, then run the demonstration; ARGS="…" goes to it
 #   make test         every check; installs Debian packages if it may (.ci/deps)
 #   make fuzz         each fuzz target for FUZZTIME seconds
@@ -19,10 +20,15 @@ GO       ?= go
 # Also keeps the race detector and cgo resolvers out: every build is the same.
 export CGO_ENABLED = 0
 
-.PHONY: build demo test fuzz bench bench-seal reproducible install uninstall clean
+.PHONY: build pkcs11 demo test fuzz bench bench-seal reproducible install uninstall clean
 
 build:
 	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck .
+
+# The libraries of tokens are C, so the program that loads them needs cgo.
+pkcs11: export CGO_ENABLED = 1
+pkcs11:
+	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck-pkcs11 ./vault/pkcs11/cipherdeck-pkcs11
 
 demo: build
 	bin/cipherdeck demo $(ARGS)
@@ -48,11 +54,12 @@ install:
 	@test -x bin/cipherdeck || { echo "bin/cipherdeck is missing: run make first" >&2; exit 1; }
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck'
 	install -m 755 bin/cipherdeck '$(DESTDIR)$(PREFIX)/bin/cipherdeck'
+	if test -x bin/cipherdeck-pkcs11; then install -m 755 bin/cipherdeck-pkcs11 '$(DESTDIR)$(PREFIX)/bin/cipherdeck-pkcs11'; fi
 	install -m 644 LICENSE README.md CHANGELOG.md SECURITY.md '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck/'
 	cp -R docs '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck/'
 
 uninstall:
-	rm -f '$(DESTDIR)$(PREFIX)/bin/cipherdeck'
+	rm -f '$(DESTDIR)$(PREFIX)/bin/cipherdeck' '$(DESTDIR)$(PREFIX)/bin/cipherdeck-pkcs11'
 	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck'
 
 clean:

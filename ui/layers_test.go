@@ -1,6 +1,7 @@
 package ui_test
 
 import (
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -68,6 +69,7 @@ func TestLibrariesStayInTheirRoom(t *testing.T) {
 		"github.com/charmbracelet":          {"cipherdeck/ui"},
 		"github.com/google/go-tpm":          {"cipherdeck/attest/tpm2", "cipherdeck/attest/softtpm", "cipherdeck/attest/channel", "cipherdeck/attest/eventlog", "cipherdeck/remote/server", "cipherdeck/vault/tpm"},
 		"github.com/zalando/go-keyring":     {"cipherdeck/vault"},
+		"github.com/miekg/pkcs11":           {"cipherdeck/vault/pkcs11/cipherdeck-pkcs11"},
 		"filippo.io/keygen":                 {"cipherdeck/crypto/keys"},
 		"google.golang.org/protobuf":        {"cipherdeck/fhe/onnx"},
 		"github.com/rogpeppe/go-internal":   {},
@@ -75,6 +77,7 @@ func TestLibrariesStayInTheirRoom(t *testing.T) {
 	}
 	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "cipherdeck/...")
 	cmd.Dir = ".."
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1") // to see what only the PKCS#11 helper imports; nothing is compiled
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, out)

@@ -33,6 +33,7 @@ import (
 	"cipherdeck/vault/dataset/parquet"
 	"cipherdeck/vault/dataset/risk"
 	"cipherdeck/vault/dataset/rules"
+	"cipherdeck/vault/pkcs11"
 	"cipherdeck/vault/private"
 	"cipherdeck/vault/project"
 	"cipherdeck/vault/secret"
@@ -101,6 +102,19 @@ func keyFaults() []faultRule {
 		{tpm.ErrOther, "device-changed", ExitLocked, "open the vault in another way: --by"},
 		{tpm.ErrShort, "weak-passphrase", ExitInput, "use a longer PIN"},
 		{tpm.ErrData, "damaged", ExitDamaged, cureBackup},
+		{pkcs11.ErrNoHelper, "no-device", ExitLocked, "build and install it (make pkcs11 install), or open the vault in another way: --by"},
+		{pkcs11.ErrHelper, "device-protocol", ExitFailed, "the token's library or the helper is broken: try another version of it"},
+		{pkcs11.ErrModule, "no-device", ExitLocked, "give the absolute path of the library (.so) that came with the token"},
+		{pkcs11.ErrNoToken, "no-device", ExitLocked, "put the token in, or open the vault in another way: --by"},
+		{pkcs11.ErrNoKey, "device-changed", ExitLocked, "name a key that the token has, let it make one, or open the vault in another way: --by"},
+		{pkcs11.ErrOther, "device-changed", ExitLocked, "use the token that the slot was made with, or open the vault in another way (--by) and replace the slot"},
+		{pkcs11.ErrChoose, "input", ExitInput, "name the token and the key by their labels"},
+		{pkcs11.ErrExists, "exists", ExitConflict, "use the key that is there, or choose another label"},
+		{pkcs11.ErrPIN, "wrong-pin", ExitLocked, "try again, but not often: tokens count"},
+		{pkcs11.ErrLocked, "pin-locked", ExitLocked, "unblock the token with its own tools, or open the vault in another way: --by"},
+		{pkcs11.ErrRefused, "device", ExitLocked, "use an RSA key of 2048 bits or more that may decrypt with OAEP"},
+		{pkcs11.ErrToken, "device", ExitLocked, "see the cause; take the token out and put it in again"},
+		{pkcs11.ErrData, "damaged", ExitDamaged, cureBackup},
 		{ageplugin.ErrNoPlugin, "no-device", ExitLocked, "install the program that the cause names, or open the vault in another way: --by"},
 		{ageplugin.ErrPlugin, "device", ExitLocked, "do what the plugin says, then try again"},
 		{ageplugin.ErrProtocol, "device-protocol", ExitFailed, "the plugin is broken or hostile: use another version of it"},
