@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cipherdeck/crypto/progress"
 	"cipherdeck/ui/app"
@@ -60,6 +61,9 @@ func (a Args) Has(name string) bool { return len(a[name]) > 0 }
 type Result struct {
 	Data any
 	Text []string
+	// Brief is for how long Text may stay on a terminal; 0 for ever. A face that
+	// cannot take it back must not show it.
+	Brief time.Duration
 }
 
 // Action is one thing a user can do.

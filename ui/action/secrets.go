@@ -13,6 +13,8 @@ import (
 
 	"cipherdeck/crypto/progress"
 	"cipherdeck/ui/app"
+	"cipherdeck/ui/clip"
+	"cipherdeck/vault/journal"
 	"cipherdeck/vault/secret"
 )
 
@@ -26,8 +28,14 @@ func secretActions() []*Action {
 		{ID: "secret.list", Title: "List the secrets, without their values", Vault: true, Run: runSecretList,
 			Help: "Names, kinds, which fields there are, and what is due for renewal."},
 		{ID: "secret.show", Title: "Print one value of a secret", Vault: true, Run: runSecretShow,
-			Help: "Of a totp secret the field code is the code of this moment.",
-			Args: []Arg{name, {Name: "field", Help: "field to print", Need: true}}},
+			Help: "On a terminal it is shown for a time, and then it is gone from the screen and from what can be scrolled back to; into a pipe or file it is printed. Of a totp secret the field code is the code of this moment. The vault's journal notes it.",
+			Args: []Arg{name, {Name: "field", Help: "field to print", Need: true}, {Name: "for", Flag: "for", Default: "20s", Help: "how long it is shown on a terminal"}}},
+		{ID: "secret.copy", Title: "Lend one value of a secret to the clipboard", Vault: true, Run: runSecretCopy,
+			Help: "Takes it back when the time is over, if it is still there. A clipboard manager may have kept it. Over SSH the terminal's own clipboard is used (OSC 52), which some terminals refuse without a word. The vault's journal notes it.",
+			Args: []Arg{name, {Name: "field", Help: "field to copy", Need: true}, {Name: "for", Flag: "for", Default: "30s", Help: "how long it stays"}}},
+		{ID: "secret.journal", Title: "List what was shown, copied or given to a program", Vault: true, Run: runJournal,
+			Help: "Names and times, never values. Deliveries of one secret to one command within an hour are one entry. The journal is in the vault: who has the vault's key could change it.",
+			Args: []Arg{{Name: "name", Help: "name of one secret"}}},
 		{ID: "secret.rm", Title: "Forget a secret", Vault: true, Danger: TypeName, Args: []Arg{name}, Help: "The vault's .bak file still has it until the next save.",
 			Run: func(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
 				return Result{Data: map[string]string{"removed": args.Get("name")}, Text: []string{"removed " + args.Get("name")}}, a.RemoveSecret(args.Get("name"))
@@ -110,13 +118,74 @@ func runSecretList(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Resu
 	return r, nil
 }
 
-func runSecretShow(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	v, err := a.SecretField(args.Get("name"), args.Get("field"))
+func runSecretShow(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	life, err := lifetimeOf(args, "for")
+	if err != nil {
+		return Result{}, err
+	}
+	v, err := a.SecretField(args.Get("name"), args.Get("field"), journal.Shown, "secret show")
 	if err != nil {
 		return Result{}, err
 	}
 	defer clear(v)
-	return Result{Data: map[string]string{"value": string(v)}, Text: strings.Split(string(v), "\n")}, nil
+	return Result{Data: map[string]string{"value": string(v)}, Text: strings.Split(string(v), "\n"), Brief: life}, nil
+}
+
+func lifetimeOf(args Args, name string) (time.Duration, error) {
+	d, err := time.ParseDuration(args.Get(name))
+	if err != nil || d < time.Second || d > time.Hour {
+		return 0, fmt.Errorf("%w: --%s %q: want a time from 1s to 1h", app.ErrInput, name, args.Get(name))
+	}
+	return d, nil
+}
+
+func runSecretCopy(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
+	life, err := lifetimeOf(args, "for")
+	if err != nil {
+		return Result{}, err
+	}
+	c, err := clip.Find(os.Getenv)
+	if err != nil {
+		return Result{}, err
+	}
+	v, err := a.SecretField(args.Get("name"), args.Get("field"), journal.Copied, "secret copy")
+	if err != nil {
+		return Result{}, err
+	}
+	defer clear(v)
+	err = c.Lend(ctx, v, life, func() {
+		sink.Note(SayNote, "text", fmt.Sprintf("in the clipboard (%s) for %s; ctrl-c takes it back at once", c.Name, life))
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Data: map[string]string{"clipboard": c.Name, "cleared": "yes"}, Text: []string{"taken back from the clipboard"}}, nil
+}
+
+func runJournal(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	entries, lost, err := a.Disclosures(args.Get("name"))
+	if err != nil {
+		return Result{}, err
+	}
+	type view struct {
+		At     string `json:"at"`
+		What   string `json:"what"`
+		Secret string `json:"secret"`
+		Field  string `json:"field,omitempty"`
+		By     string `json:"by"`
+	}
+	views := []view{}
+	r := Result{}
+	for _, e := range entries {
+		v := view{time.Unix(e.At, 0).UTC().Format(time.RFC3339), e.What.String(), e.Secret, e.Field, e.By}
+		views = append(views, v)
+		r.Text = append(r.Text, strings.TrimRight(fmt.Sprintf("%s  %-18s %-24s %-12s %s", v.At, v.What, v.Secret, v.Field, v.By), " "))
+	}
+	if lost > 0 {
+		r.Text = append(r.Text, fmt.Sprintf("%d older entries are gone", lost))
+	}
+	r.Data = map[string]any{"entries": views, "lost": lost}
+	return r, nil
 }
 
 func runSecretExec(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
@@ -158,11 +227,11 @@ func raw(args Args, b []byte) (Result, error) {
 }
 
 func runSecretGit(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	var out bytes.Buffer
-	if err := a.GitCredential(args.Get("operation"), os.Stdin, &out); err != nil {
+	out, err := a.GitCredential(args.Get("operation"), os.Stdin)
+	if err != nil {
 		return Result{}, err
 	}
-	return raw(args, out.Bytes())
+	return raw(args, out)
 }
 
 func runSecretAWS(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {

@@ -25,6 +25,7 @@ import (
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/server"
 	"cipherdeck/remote/store"
+	"cipherdeck/ui/clip"
 	"cipherdeck/vault"
 	"cipherdeck/vault/account"
 	"cipherdeck/vault/agent"
@@ -248,6 +249,7 @@ func storedFaults() []faultRule {
 		{secret.ErrKind, "secret-kind", ExitInput, "use a secret of the kind that the cause names"},
 		{secret.ErrInvalid, "secret", ExitInput, "give the fields of the kind: help secret put"},
 		{secret.ErrRef, "reference", ExitInput, "write cipherdeck://NAME/FIELD"},
+		{clip.ErrNone, "no-clipboard", ExitFailed, "use secret show, or a terminal that takes OSC 52"},
 		{secret.ErrProtocol, "input", ExitInput, "let git call this command"},
 		{ErrCommand, "command", ExitFailed, "see what the command itself said"},
 		{vault.ErrSlot, "input", ExitInput, "see the ways to unlock: vault slots"},

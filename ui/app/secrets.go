@@ -1,10 +1,13 @@
 package app
 
 import (
+	"bytes"
 	"io"
+	"strings"
 	"time"
 
 	"cipherdeck/vault"
+	"cipherdeck/vault/journal"
 	"cipherdeck/vault/secret"
 )
 
@@ -63,45 +66,108 @@ func (a *App) withSecrets(f func(secret.Set) error) error {
 	return inner
 }
 
-// SecretField is one value, or the code of this moment of a second factor.
-func (a *App) SecretField(name, field string) (value []byte, err error) {
-	return value, a.withSecrets(func(s secret.Set) (err error) {
+// SecretField is one value, or the code of this moment of a second factor, for
+// what is done with it by the command by. That is written into the journal
+// before the value is given: what cannot be noted is not shown.
+func (a *App) SecretField(name, field string, what journal.What, by string) (value []byte, err error) {
+	err = a.withSecrets(func(s secret.Set) (err error) {
 		value, err = s.Field(name, field, a.Now())
+		value = bytes.Clone(value)
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return value, a.note(what, by, secret.Ref{Name: name, Field: field})
 }
 
 // SecretEnv is the environment of a child process that gets secrets: parent and
 // what bind names, as "NAME=cipherdeck://secret/field".
 func (a *App) SecretEnv(parent, bind []string) (env []string, err error) {
-	return env, a.withSecrets(func(s secret.Set) (err error) {
+	err = a.withSecrets(func(s secret.Set) (err error) {
 		env, err = s.Environ(parent, bind, a.Now())
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return env, a.note(journal.Delivered, "secret exec", secret.Refs([]byte(strings.Join(bind, "\n")))...)
 }
 
 // ExpandTemplate fills references to secrets in a text.
 func (a *App) ExpandTemplate(text []byte) (out []byte, err error) {
-	return out, a.withSecrets(func(s secret.Set) (err error) {
+	err = a.withSecrets(func(s secret.Set) (err error) {
 		out, err = s.Expand(text, a.Now())
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return out, a.note(journal.Delivered, "secret fill", secret.Refs(text)...)
 }
 
 // AWSCredentials answers for credential_process of the AWS tools.
 func (a *App) AWSCredentials(name string) (out []byte, err error) {
-	return out, a.withSecrets(func(s secret.Set) (err error) {
+	err = a.withSecrets(func(s secret.Set) (err error) {
 		out, err = s.CredentialProcess(name, a.Now())
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return out, a.note(journal.Delivered, "secret aws", secret.Ref{Name: name})
 }
 
 // GitCredential answers one call of git to its credential helper.
-func (a *App) GitCredential(action string, in io.Reader, out io.Writer) error {
-	return secret.GitCredential(action, in, out, secret.Store{
+func (a *App) GitCredential(action string, in io.Reader) ([]byte, error) {
+	var out bytes.Buffer
+	var used []secret.Ref
+	err := secret.GitCredential(action, in, &out, secret.Store{
 		View: func(f func(secret.Set) error) error { return a.withSecrets(f) },
 		Update: func(f func(secret.Set) error) error {
 			return a.update(func(s *vault.State) error { return f(s.Secrets) })
 		},
+		Used: func(name string) { used = append(used, secret.Ref{Name: name}) },
 	}, a.Now())
+	if err != nil {
+		return nil, err
+	}
+	return out.Bytes(), a.note(journal.Delivered, "secret git", used...)
+}
+
+// note writes into the vault's journal what left it. Nothing is saved when the
+// journal covers it already.
+func (a *App) note(what journal.What, by string, refs ...secret.Ref) error {
+	var fresh []journal.Entry
+	err := a.view(func(s vault.State) {
+		for _, r := range refs {
+			e := journal.Entry{At: a.Now().Unix(), What: what, Secret: r.Name, Field: r.Field, By: by}
+			if !s.Journal.Covers(e) {
+				fresh = append(fresh, e)
+			}
+		}
+	})
+	if err != nil || len(fresh) == 0 {
+		return err
+	}
+	return a.update(func(s *vault.State) error {
+		for _, e := range fresh {
+			s.Journal.Add(e)
+		}
+		return nil
+	})
+}
+
+// Disclosures is the journal of what left the vault, oldest first, and how many
+// older entries are gone. With name set it is that secret's alone.
+func (a *App) Disclosures(name string) (out []journal.Entry, lost uint64, err error) {
+	err = a.view(func(s vault.State) {
+		lost = s.Journal.Lost
+		for _, e := range s.Journal.Entries {
+			if name == "" || e.Secret == name {
+				out = append(out, e)
+			}
+		}
+	})
+	return out, lost, err
 }

@@ -52,6 +52,12 @@ func Main(ctx context.Context, env Env, words []string) int {
 		env.print(envelope{V: 1, OK: true, Data: res.Data})
 		return app.ExitOK
 	}
+	if shown, err := env.brief(ctx, res); shown || err != nil {
+		if err != nil {
+			return env.fail(err, action.Result{}, false)
+		}
+		return app.ExitOK
+	}
 	for _, l := range res.Text {
 		fmt.Fprintln(env.Stdout, plain.Text(l))
 	}

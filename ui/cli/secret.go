@@ -31,7 +31,7 @@ type secrets struct {
 	pinFD  string // of --pin-fd
 	codeFD string // of --code-fd
 	env    []byte
-	read   []byte // what the descriptor gave, so that it is read once
+	read   []byte   // what the descriptor gave, so that it is read once
 	pins   [][]byte // lines of pinFD that are left
 	codes  [][]byte // and of codeFD
 }

@@ -142,6 +142,9 @@ func (r *root) event(m msg) cmd {
 		return r.performed(m)
 	case press:
 		return r.key(m.key)
+	case hide:
+		r.hide(m.what)
+		return nil
 	}
 	cs := []cmd{r.unlock.event(m)}
 	for _, s := range r.screens {
@@ -238,6 +241,9 @@ func (r *root) acted(m acted) cmd {
 		r.succeeded(m)
 	}
 	cs := []cmd{r.s.survey()}
+	if m.err == nil && m.res.Brief > 0 {
+		cs = append(cs, r.briefly(m))
+	}
 	for _, s := range r.screens {
 		cs = append(cs, s.event(m))
 	}
@@ -265,6 +271,10 @@ func (r *root) failed(m acted) {
 
 func (r *root) succeeded(m acted) {
 	text := m.w.a.Title + ": done"
+	if m.res.Brief > 0 { // what may stay for a time only is nothing for the status line
+		r.say(sayGood, text)
+		return
+	}
 	if len(m.res.Text) > 0 && !showsItself(m.w.a.ID) {
 		text = m.res.Text[0]
 	}

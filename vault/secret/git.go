@@ -29,6 +29,7 @@ const (
 type Store struct {
 	View   func(func(Set) error) error
 	Update func(func(Set) error) error // nil if git may not change anything
+	Used   func(name string)           // told which secret was given; may be nil
 }
 
 // GitCredential answers one call of git to its credential helper
@@ -185,6 +186,9 @@ func (a gitAsk) get(out io.Writer, store Store) error {
 			reply = append(append(append(append(reply, v.key...), '='), v.value...), '\n')
 		}
 		defer clear(reply)
+		if store.Used != nil {
+			store.Used(name)
+		}
 		_, err := out.Write(reply)
 		return err
 	})

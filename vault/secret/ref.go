@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,6 +77,19 @@ func (set Set) Expand(template []byte, now time.Time) ([]byte, error) {
 	return append(out, template[at:]...), nil
 }
 
+// Refs are the references in a template that Expand would fill, each once, in
+// order. What is badly written is left out: Expand says so.
+func Refs(template []byte) []Ref {
+	var out []Ref
+	for _, m := range looksLikeRef().FindAll(template, -1) {
+		r, err := refOf(string(m))
+		if err == nil && !slices.Contains(out, r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // looksLikeRef finds both forms, also when they are badly written: a call up to
 // its braces or the end of its line, an address up to what cannot be in one.
 func looksLikeRef() *regexp.Regexp {
@@ -83,14 +97,23 @@ func looksLikeRef() *regexp.Regexp {
 }
 
 func (set Set) piece(text string, now time.Time) ([]byte, error) {
+	r, err := refOf(text)
+	if err != nil {
+		return nil, err
+	}
+	return set.Field(r.Name, r.Field, now)
+}
+
+// refOf reads either form.
+func refOf(text string) (Ref, error) {
 	if strings.HasPrefix(text, scheme) {
 		// A full stop or hyphen that ends a sentence is not part of a field's name,
 		// and neither is in one: it is refused rather than guessed at.
-		return set.Resolve(text, now)
+		return ParseRef(text)
 	}
 	m := regexp.MustCompile(`^\{\{ ?secret "([^"\\]+)" "([^"\\]+)" ?\}\}$`).FindStringSubmatch(text)
 	if m == nil {
-		return nil, fmt.Errorf(`%w, nor {{secret "name" "field"}}: %.80q`, ErrRef, text)
+		return Ref{}, fmt.Errorf(`%w, nor {{secret "name" "field"}}: %.80q`, ErrRef, text)
 	}
-	return set.Field(m[1], m[2], now)
+	return Ref{m[1], m[2]}, nil
 }
