@@ -35,6 +35,11 @@ func slotActions() []*Action {
 		{ID: "vault.plugin", Title: "Let an age plugin open the vault", Vault: true, Run: runPlugin,
 			Help: "For YubiKeys, FIDO2 tokens, Secure Enclave: whatever has a program age-plugin-NAME. TO is its recipient (age1NAME1…), or with --identity FILE the identity wraps too. Open with --by plugin --identity FILE. Run with a software plugin; physical devices were not.",
 			Args: []Arg{{Name: "to", Help: "recipient of the plugin; left out: the one of --identity"}, replace}},
+		{ID: "vault.pkcs11", Title: "Let a key in a PKCS#11 token open the vault", Vault: true, Run: runToken,
+			Help: "Smart cards, USB tokens, HSMs, by the library of their vendor: --module /usr/lib/…/x.so, which the program cipherdeck-pkcs11 loads (make pkcs11). The RSA key stays in the token and opens the slot after its PIN. Tokens count wrong PINs. Run with SoftHSM and NSS; physical tokens were not.",
+			Args: []Arg{{Name: "generate", Flag: "generate", Switch: true, Help: "make an RSA-3072 key pair in the token first"}, replace}},
+		{ID: "vault.tokens", Title: "List the PKCS#11 tokens that a library shows", Run: runTokens,
+			Help: "Asks for no PIN. vault tokens --module /usr/lib/…/x.so"},
 		{ID: "vault.test", Title: "Try whether a slot opens the vault", Run: runTestSlot,
 			Help: "Asks for what the slot with this id needs (passphrase, PIN, code, shares) and changes nothing. Try your emergency kit once a year.",
 			Args: []Arg{{Name: "id", Help: "id of the slot", Need: true}}},
@@ -132,6 +137,43 @@ func runTPM(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result
 	}
 	defer clear(pin)
 	return slotResult(a.AddTPM(ctx, args.Get("replace"), pin, args.Has("pcr7")))
+}
+
+func runToken(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	pin, err := a.AskPIN(ctx, "PIN of the token")
+	if err != nil {
+		return Result{}, err
+	}
+	defer clear(pin)
+	return slotResult(a.AddToken(ctx, args.Get("replace"), pin, args.Has("generate")))
+}
+
+// tokenView is a PKCS#11 token in JSON.
+type tokenView struct {
+	Label  string   `json:"label"`
+	Serial string   `json:"serial"`
+	Maker  string   `json:"manufacturer"`
+	Model  string   `json:"model"`
+	Keys   []string `json:"keys"`
+}
+
+func runTokens(ctx context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
+	all, err := a.Tokens(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	views := []tokenView{}
+	var r Result
+	for _, t := range all {
+		v := tokenView{t.Label, t.Serial, t.Manufacturer, t.Model, []string{}}
+		for _, k := range t.Keys {
+			v.Keys = append(v.Keys, k.Label)
+		}
+		views = append(views, v)
+		r.Text = append(r.Text, fmt.Sprintf("%-24s serial %s, %s %s; keys: %s", v.Label, v.Serial, v.Maker, v.Model, strings.Join(v.Keys, ", ")))
+	}
+	r.Data = views
+	return r, nil
 }
 
 func runPlugin(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {

@@ -7,6 +7,7 @@ import (
 	"cipherdeck/crypto/keys"
 	"cipherdeck/vault"
 	"cipherdeck/vault/ageplugin"
+	"cipherdeck/vault/pkcs11"
 	"cipherdeck/vault/tpm"
 )
 
@@ -95,6 +96,19 @@ func (a *App) AddKeyring(ctx context.Context, replace string, pass []byte) (vaul
 // the state that Secure Boot is in now.
 func (a *App) AddTPM(ctx context.Context, replace string, pin []byte, pcr7 bool) (vault.SlotInfo, error) {
 	return a.put(ctx, replace, tpm.Slot(tpm.Device(a.cfg.Devices.TPM), pin, tpm.Options{PCR7: pcr7}))
+}
+
+// AddToken lets a key in a PKCS#11 token open the vault with a PIN. generate
+// makes the key pair first.
+func (a *App) AddToken(ctx context.Context, replace string, pin []byte, generate bool) (vault.SlotInfo, error) {
+	o := a.cfg.Devices.PKCS11
+	o.Generate = generate
+	return a.put(ctx, replace, pkcs11.Slot(o, pin))
+}
+
+// Tokens says which PKCS#11 tokens a library shows, without a PIN.
+func (a *App) Tokens(ctx context.Context) ([]pkcs11.Token, error) {
+	return pkcs11.List(ctx, a.cfg.Devices.PKCS11)
 }
 
 // AddPlugin lets an age plugin open the vault. to is its recipient; "" takes the

@@ -76,6 +76,11 @@ func (a *App) Ask(ctx context.Context, prompt string, twice bool) ([]byte, error
 	return a.cfg.Ask(ctx, prompt, twice)
 }
 
+// AskPIN gets the PIN of a device that has one already.
+func (a *App) AskPIN(ctx context.Context, prompt string) ([]byte, error) {
+	return a.askPIN(ctx, prompt, a.askPass)
+}
+
 // AskNew gets a new secret from whoever sits there, typed twice. It is not
 // what unlocked the vault: a face that was handed one passphrase for everything
 // asks for this one apart.

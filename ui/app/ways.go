@@ -12,6 +12,7 @@ import (
 	"cipherdeck/vault"
 	"cipherdeck/vault/agent"
 	"cipherdeck/vault/ageplugin"
+	"cipherdeck/vault/pkcs11"
 	"cipherdeck/vault/tpm"
 )
 
@@ -31,6 +32,7 @@ const (
 	WayShares     Way = "shares"
 	WayTPM        Way = "tpm"
 	WayPlugin     Way = "plugin"
+	WayPKCS11     Way = "pkcs11"
 )
 
 // wayOf is the way that opens a slot of this type.
@@ -50,13 +52,15 @@ func wayOf(t vault.SlotType) Way {
 		return WayTPM
 	case vault.SlotAgePlugin:
 		return WayPlugin
+	case vault.SlotPKCS11:
+		return WayPKCS11
 	}
 	return Way(t.String())
 }
 
 // Ways lists the names that --by takes.
 func Ways() []string {
-	all := []Way{WayAgent, WayKernel, WayKeyring, WayPassphrase, WayBoth, WayRecovery, WayShares, WayTPM, WayPlugin}
+	all := []Way{WayAgent, WayKernel, WayKeyring, WayPassphrase, WayBoth, WayRecovery, WayShares, WayTPM, WayPlugin, WayPKCS11}
 	out := make([]string, 0, len(all))
 	for _, w := range all {
 		out = append(out, string(w))
@@ -69,11 +73,12 @@ func Ways() []string {
 type Devices struct {
 	TPM      string // device or socket of an swtpm; "": /dev/tpmrm0
 	Identity string // file with the identity of an age plugin
+	PKCS11   pkcs11.Options
 }
 
 // asking is in which order a person is asked, when nothing else opened.
 func asking() []vault.SlotType {
-	return []vault.SlotType{vault.SlotPassphrase, vault.SlotBoth, vault.SlotTPM, vault.SlotAgePlugin}
+	return []vault.SlotType{vault.SlotPassphrase, vault.SlotBoth, vault.SlotTPM, vault.SlotPKCS11, vault.SlotAgePlugin}
 }
 
 // open opens the vault by the way that was asked for, or by the first that
@@ -170,6 +175,9 @@ func (a *App) unlocker(ctx context.Context, s vault.SlotInfo, pass func(context.
 	case vault.SlotTPM:
 		pin, err := a.askPIN(ctx, "PIN of the TPM", pass)
 		return secret(pin, err, func(b []byte) vault.Unlocker { return tpm.Unlocker(tpm.Device(a.cfg.Devices.TPM), b) })
+	case vault.SlotPKCS11:
+		pin, err := a.askPIN(ctx, "PIN of the token", pass)
+		return secret(pin, err, func(b []byte) vault.Unlocker { return pkcs11.Unlocker(a.cfg.Devices.PKCS11, b) })
 	case vault.SlotRecovery:
 		code, err := a.askCode(ctx, "Recovery code")
 		return secret(code, err, vault.Recovery)

@@ -71,3 +71,19 @@ func newPaper() int {
 	_, _ = os.Stdout.WriteString(plugin.EncodeRecipient("paper", []byte(k.Recipient().String())) + "\n" + plugin.EncodeIdentity("paper", []byte(k.String())) + "\n")
 	return 0
 }
+
+// softhsm is where distributions put SoftHSM's library, "" if it is not there.
+func softhsm() string {
+	found, _ := filepath.Glob("/usr/lib/*/softhsm/libsofthsm2.so")
+	found = append(found, "/usr/lib/softhsm/libsofthsm2.so")
+	return found[0]
+}
+
+// pkcs11: build the program that loads libraries of tokens, beside the other.
+func pkcs11Helper(ts *testscript.TestScript, neg bool, args []string) {
+	cmd := exec.Command("go", "build", "-o", filepath.Join(bin, "cipherdeck-pkcs11"), "cipherdeck/vault/pkcs11/cipherdeck-pkcs11")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		ts.Fatalf("build the helper: %v\n%s", err, out)
+	}
+}

@@ -68,7 +68,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await": await, "exit": exit, "json": jsonCmd, "save": save, "flip": flip, "cut": cut, "replace": replace, "repeat": repeat, "swtpm": swtpm,
+			"await": await, "exit": exit, "json": jsonCmd, "save": save, "flip": flip, "cut": cut, "replace": replace, "repeat": repeat, "swtpm": swtpm, "pkcs11": pkcs11Helper,
 			"rsakey": rsaKey,
 		},
 	})
@@ -93,6 +93,7 @@ func setup(e *testscript.Env) error {
 	e.Setenv("CIPHERDECK_PASSPHRASE", "correct horse battery staple lamp ocean")
 	e.Setenv("CIPHERDECK_UNLOCK_TIME", "1ms") // the least cost, or the scripts take minutes
 	e.Setenv("BIN", bin)
+	e.Setenv("SOFTHSM", softhsm())
 	e.Setenv("ESC", "\x1b")
 	return nil
 }
