@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // OAEP needs no collision resistance
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"

@@ -89,11 +89,8 @@ func TestHangingHelperEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		if strings.Contains(script, "fifo") {
-			fifo := filepath.Join(filepath.Dir(path), "fifo")
-			if out, err := exec.Command("mkfifo", fifo).CombinedOutput(); err != nil {
-				t.Fatalf("%v %s", err, out)
-			}
-			go func() { _, _ = os.ReadFile(fifo); cancel() }() // when it is there
+			there := fifo(t, filepath.Dir(path))
+			go func() { _, _ = os.ReadFile(there); cancel() }() // when it is there
 		} else {
 			cancel()
 		}

@@ -247,8 +247,9 @@ func TestLibraries(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.anyModule = true
+	t.Setenv("CIPHERDECK_PASSPHRASE", "must not be passed on")
 	for does, want := range map[string]error{
-		"print": nil, "one try": nil,
+		"print": nil, "one try": nil, "look": nil,
 		"crash": ErrHelper, "exit": ErrHelper, "crash at login": ErrHelper,
 		"locked": ErrLocked, "flag locked": ErrLocked, "never login": ErrToken,
 	} {
@@ -271,10 +272,13 @@ func TestLibraries(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	w.Module = shimmed(t, o, "hang").Module
-	time := make(chan error, 1)
-	go func() { _, err := w.open(ctx, o.Helper, pin); time <- err }()
+	there := fifo(t, t.TempDir())
+	t.Setenv("SHIM_FIFO", there)
+	ended := make(chan error, 1)
+	go func() { _, err := w.open(ctx, o.Helper, pin); ended <- err }()
+	_, _ = os.ReadFile(there) // until it hangs
 	cancel()
-	if err := <-time; !errors.Is(err, context.Canceled) {
+	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("hang: %v", err)
 	}
 }
@@ -333,5 +337,16 @@ func TestModuleOfTheSlotMustBeInstalled(t *testing.T) {
 	}
 	if real, err := installed(o.Module); err != nil || real == "" {
 		t.Error(err)
+	}
+}
+
+// BenchmarkOpen is one unlock: start, library, login, C_Decrypt of RSA-3072.
+func BenchmarkOpen(b *testing.B) {
+	o := softHSM(b)
+	v := create(b, Slot(generated(o, "vault"), pin))
+	for b.Loop() {
+		if err := open(b.Context(), v, Unlocker(only(o), pin)); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

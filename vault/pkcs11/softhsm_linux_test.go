@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"cipherdeck/vault/pkcs11/wire"
@@ -177,6 +178,16 @@ func fake(t testing.TB, body string, reply wire.Reply, secret []byte) string {
 	path := filepath.Join(dir, "helper")
 	text := "#!/bin/sh\nDIR='" + dir + "'\nREPLY='" + dir + "/reply'\n" + body + "\n"
 	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// fifo is a named pipe in dir: reading it waits for somebody who opens it.
+func fifo(t testing.TB, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -107,22 +107,23 @@ func (m module) list() ([]wire.Token, error) {
 	}
 	var out []wire.Token
 	for _, s := range sorted(present) {
-		t, err := m.open(s, present[s], false)
-		if err == nil {
-			var keys []key
-			if keys, err = t.public(); err == nil {
-				for _, k := range keys[:min(len(keys), maxListed)] {
-					t.Keys = append(t.Keys, k.Key)
-				}
-			}
-			t.end()
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, t.Token)
+		out = append(out, m.withKeys(s, present[s]))
 	}
 	return out, nil
+}
+
+// withKeys adds the keys that are seen. A token that shows none is still there.
+func (m module) withKeys(slot uint, known wire.Token) wire.Token {
+	t, err := m.open(slot, known, false)
+	if err != nil {
+		return known
+	}
+	defer t.end()
+	keys, _ := t.public()
+	for _, k := range keys[:min(len(keys), maxListed)] {
+		known.Keys = append(known.Keys, k.Key)
+	}
+	return known
 }
 
 // choose opens the one token that the request means.

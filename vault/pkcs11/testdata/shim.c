@@ -2,9 +2,12 @@
 // what vendors' libraries do, and SoftHSM does not. With SHIM_PARAMS it is
 // started as NSS starts its soft token.
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "pkcs11go.h" // of github.com/miekg/pkcs11
@@ -19,7 +22,17 @@ static int does(const char *what) {
 static CK_RV initialize(CK_VOID_PTR args) {
 	if (does("crash")) *(volatile int *)8 = 0;
 	if (does("exit")) exit(0);
-	if (does("hang")) for (;;) pause();
+	if (does("look")) { // what a hostile library, or a crash, would find
+		struct rlimit core;
+		char c;
+		if (prctl(PR_GET_DUMPABLE) != 0 || getrlimit(RLIMIT_CORE, &core) != 0 || core.rlim_max != 0) return CKR_GENERAL_ERROR;
+		if (getenv("CIPHERDECK_PASSPHRASE") != NULL || read(0, &c, 1) != 0) return CKR_GENERAL_ERROR;
+	}
+	if (does("hang")) {
+		int fd = open(getenv("SHIM_FIFO"), O_WRONLY); // tells that it is here
+		if (fd >= 0) close(fd);
+		for (;;) pause();
+	}
 	if (does("print")) {
 		printf("vendor library 1.0 says hello\n");
 		fflush(stdout);
