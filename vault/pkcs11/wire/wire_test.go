@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -38,6 +39,19 @@ func TestTooLarge(t *testing.T) {
 	}
 	if err := Write(&bytes.Buffer{}, Request{}, make([]byte, MaxSecret+1)); !errors.Is(err, ErrMessage) {
 		t.Error(err)
+	}
+}
+
+// What is too large is refused before it is read, or room is made for it.
+func TestLengthsAreBounded(t *testing.T) {
+	for name, in := range map[string]string{
+		"body":   "CDP11\x01\x00\x10\x00\x01",
+		"secret": "CDP11\x01\x00\x00\x00\x01\xa0\x04\x01",
+	} {
+		var r Reply
+		if _, err := Read(strings.NewReader(in), &r); !errors.Is(err, ErrMessage) || errors.Is(err, ErrCut) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
