@@ -1,6 +1,7 @@
 # Needs Go 1.26, make and git; no C compiler but for the one helper.
 #   make              build bin/cipherdeck
 #   make pkcs11       build bin/cipherdeck-pkcs11 for PKCS#11 tokens, with a C compiler
+#   make secret       the same with Go's experiment that erases what keys leave in memory
 #   make demo         build, then run the demonstration; ARGS="…" goes to it
 #   make test         every check; installs Debian packages if it may (.ci/deps)
 #   make fuzz         each fuzz target for FUZZTIME seconds
@@ -20,7 +21,7 @@ GO       ?= go
 # Also keeps the race detector and cgo resolvers out: every build is the same.
 export CGO_ENABLED = 0
 
-.PHONY: build pkcs11 demo test fuzz bench bench-seal reproducible install uninstall clean
+.PHONY: build secret pkcs11 demo test fuzz bench bench-seal reproducible install uninstall clean
 
 build:
 	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck .
@@ -29,6 +30,9 @@ build:
 pkcs11: export CGO_ENABLED = 1
 pkcs11:
 	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck-pkcs11 ./vault/pkcs11/cipherdeck-pkcs11
+
+secret: export GOEXPERIMENT = runtimesecret
+secret: build
 
 demo: build
 	bin/cipherdeck demo $(ARGS)

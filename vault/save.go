@@ -105,7 +105,9 @@ func (v *Vault) save(edit func(*change) error) error {
 		return ErrClosed
 	}
 	var err error
-	held.Use(func(key []byte) { err = v.saveWith(key, edit) })
+	held.Use(func(key []byte) {
+		secmem.Do(func() { err = v.saveWith(key, edit) })
+	})
 	if v.key != held {
 		held.Wipe()
 	}

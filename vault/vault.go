@@ -129,23 +129,33 @@ func Open(ctx context.Context, path string, u Unlocker) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
+	v := &Vault{path: path}
+	secmem.Do(func() { err = v.unlock(ctx, f, u) })
+	if err != nil {
+		v.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// unlock opens f and makes it the vault's own.
+func (v *Vault) unlock(ctx context.Context, f *file, u Unlocker) error {
 	o, err := u.unlock(ctx, f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", v.path, err)
 	}
 	clear(o.secret)
 	defer clear(o.key)
-	v := &Vault{path: path, key: secmem.New(o.key)}
+	v.key = secmem.New(o.key)
 	plain, err := f.open(o.key)
 	if err == nil {
 		err = v.adopt(f, plain)
 	}
 	clear(plain)
 	if err != nil {
-		v.Close()
-		return nil, hint(path, err)
+		return hint(v.path, err)
 	}
-	return v, nil
+	return nil
 }
 
 // Slots lists the slots of a vault file without unlocking it. Nothing in the

@@ -9,6 +9,7 @@ import (
 	"cipherdeck/crypto/cbchmac"
 	"cipherdeck/crypto/cobblestone"
 	"cipherdeck/crypto/progress"
+	"cipherdeck/crypto/secmem"
 )
 
 // maxHidden bounds the work that stanzas without key ids can ask for.
@@ -154,30 +155,28 @@ func (m Meta) checkSize(n int64) error {
 }
 
 // openHeader reads a header and authenticates it.
-func openHeader(src io.Reader, ids []Identity) (*header, fileKeys, Meta, error) {
-	h, err := readHeader(src)
-	if err != nil {
-		return nil, fileKeys{}, Meta{}, err
+func openHeader(src io.Reader, ids []Identity) (h *header, k fileKeys, m Meta, err error) {
+	if h, err = readHeader(src); err != nil {
+		return nil, k, m, err
 	}
-	_, k, err := h.open(ids)
-	if err != nil {
-		return nil, k, Meta{}, err
+	if _, k, err = h.open(ids); err != nil {
+		return nil, k, m, err
 	}
-	m, err := k.openMeta(h.meta)
+	m, err = k.openMeta(h.meta)
 	return h, k, m, err
 }
 
 // open finds the file key, and believes the header only then.
-func (h *header) open(ids []Identity) (FileKey, fileKeys, error) {
-	key, err := h.unwrap(ids)
-	if err != nil {
-		return key, fileKeys{}, err
-	}
-	k, err := key.expand(h.file)
-	if err != nil {
-		return key, k, err
-	}
-	return key, k, k.checkMAC(h.raw)
+func (h *header) open(ids []Identity) (key FileKey, k fileKeys, err error) {
+	secmem.Do(func() {
+		if key, err = h.unwrap(ids); err == nil {
+			k, err = key.expand(h.file)
+		}
+		if err == nil {
+			err = k.checkMAC(h.raw)
+		}
+	})
+	return key, k, err
 }
 
 // unwrap tries every identity on every stanza. A stanza that is ours and does

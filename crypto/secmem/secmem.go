@@ -12,7 +12,8 @@
 // What it does not do. A key is copied to the stack and to registers while it
 // is used, and by whatever it is given to; a debugger of the same user or root
 // can read it where Harden is not in force; hibernation writes locked pages to
-// the disk. Nothing here uses runtime/secret, which is still an experiment.
+// the disk. Do erases the first of these, in a program that was built with Go's
+// experiment for it (make secret); in others it only calls.
 package secmem
 
 import "sync"

@@ -39,7 +39,7 @@ func slotActions() []*Action {
 			Help: "Smart cards, USB tokens, HSMs, by the library of their vendor: --module /usr/lib/…/x.so, which the program cipherdeck-pkcs11 loads (make pkcs11). The RSA key stays in the token and opens the slot after its PIN. Tokens count wrong PINs. Run with SoftHSM and NSS; physical tokens were not.",
 			Args: []Arg{{Name: "generate", Flag: "generate", Switch: true, Help: "make an RSA-3072 key pair in the token first"}, replace}},
 		{ID: "vault.tokens", Title: "List the PKCS#11 tokens that a library shows", Run: runTokens,
-			Help: "Asks for no PIN. vault tokens --module /usr/lib/…/x.so"},
+			Help: "Asks for no PIN. Say which library with --module /usr/lib/…/x.so."},
 		{ID: "vault.test", Title: "Try whether a slot opens the vault", Run: runTestSlot,
 			Help: "Asks for what the slot with this id needs (passphrase, PIN, code, shares) and changes nothing. Try your emergency kit once a year.",
 			Args: []Arg{{Name: "id", Help: "id of the slot", Need: true}}},
