@@ -24,7 +24,7 @@ func secretActions() []*Action {
 		{ID: "secret.put", Title: "Store a secret in the vault", Vault: true, Run: runSecretPut,
 			Help: "Kinds: git (host, password), aws (access_key_id, secret_access_key), login (username, password), api (key), note (text), file (content), totp (secret). Fields that are no secret may be given by --set; one is read from standard input with --stdin; what is still missing is asked on the terminal.",
 			Args: []Arg{name, {Name: "kind", Flag: "kind", Need: true, Help: "git, aws, login, api, note, file or totp"}, {Name: "set", Flag: "set", Many: true, Help: "FIELD=VALUE, for what is no secret: a command line can be read by others"},
-				{Name: "stdin", Flag: "stdin", Help: "field to read from standard input"}, {Name: "rotate", Flag: "rotate", Help: "day from which it is to be renewed, 2027-01-31"}}},
+				{Name: "stdin", Flag: "stdin", Help: "field to read from standard input; otpauth for the text of a QR code (otpauth://totp/…), with --kind totp"}, {Name: "rotate", Flag: "rotate", Help: "day from which it is to be renewed, 2027-01-31"}}},
 		{ID: "secret.list", Title: "List the secrets, without their values", Vault: true, Run: runSecretList,
 			Help: "Names, kinds, which fields there are, and what is due for renewal."},
 		{ID: "secret.show", Title: "Print one value of a secret", Vault: true, Run: runSecretShow,
@@ -74,6 +74,12 @@ func runSecretPut(ctx context.Context, a *app.App, args Args, _ progress.Sink) (
 		s.Fields[f] = v
 		if s.Kind != secret.File {
 			s.Fields[f] = bytes.TrimRight(v, "\r\n")
+		}
+	}
+	if text := string(s.Fields["otpauth"]); text != "" && s.Kind == secret.TOTP {
+		var err error
+		if s, err = secret.ParseOTPAuth(text); err != nil {
+			return Result{}, err
 		}
 	}
 	for _, f := range required {

@@ -61,9 +61,23 @@ func program() string { return filepath.Join(bin, "cipherdeck") }
 
 // TestScripts runs every story of testdata/script with the real program.
 // README.md beside that folder says which commands they have besides testscript's.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "script", setup) }
+
+// TestKeyringScripts runs those of testdata/keyring, which write to the keyring
+// of the session: .ci/keyring makes one for them.
+func TestKeyringScripts(t *testing.T) {
+	if os.Getenv("CIPHERDECK_TEST_KEYRING") != "1" {
+		t.Skip("SKIPPED: the OS keyring is not tested: CIPHERDECK_TEST_KEYRING=1 is not set (run .ci/keyring)")
+	}
+	runScripts(t, "keyring", func(e *testscript.Env) error {
+		e.Setenv("DBUS_SESSION_BUS_ADDRESS", os.Getenv("DBUS_SESSION_BUS_ADDRESS"))
+		return setup(e)
+	})
+}
+
+func runScripts(t *testing.T, folder string, setup func(*testscript.Env) error) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "script"),
+		Dir:                 filepath.Join("testdata", folder),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setup,
