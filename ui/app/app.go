@@ -130,6 +130,24 @@ func UnlockTime(text string) (time.Duration, error) {
 	return d, nil
 }
 
+// lockAfter is how long an open workstation waits for a key before it locks,
+// unless somebody says otherwise.
+const lockAfter = 10 * time.Minute
+
+// LockAfter reads how long a workstation that nobody touches stays open: from
+// $CIPHERDECK_LOCK_AFTER, else 10 minutes. 0 is for ever.
+func LockAfter() (time.Duration, error) {
+	text := os.Getenv("CIPHERDECK_LOCK_AFTER")
+	if text == "" {
+		return lockAfter, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > 0 && d < time.Second {
+		return 0, fmt.Errorf("%w: CIPHERDECK_LOCK_AFTER is %q: want a time of at least 1s, as 10m, or 0 for never", ErrInput, text)
+	}
+	return d, nil
+}
+
 // Home is the folder of this App.
 func (a *App) Home() string { return a.cfg.Home }
 
@@ -157,7 +175,7 @@ func (a *App) Facts() Facts {
 	return f
 }
 
-// Close locks: connections end, keys are wiped.
+// Close locks: connections end, keys are wiped, the board is empty.
 func (a *App) Close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -173,6 +191,7 @@ func (a *App) Close() {
 		a.vault.Close()
 	}
 	a.vault, a.me = nil, nil
+	a.board.forget()
 }
 
 // opened returns the unlocked vault and the identity in it. The error wraps

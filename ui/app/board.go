@@ -3,7 +3,6 @@ package app
 import (
 	"errors"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 type Board struct {
 	mu       sync.Mutex
 	verdicts map[string]Judged
-	runs     []RunRecord
+	runs     []*RunRecord
 	changed  chan struct{}
 }
 
@@ -82,7 +81,21 @@ func (b *Board) Verdicts() map[string]Judged {
 func (b *Board) Runs() []RunRecord {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.runs)
+	out := make([]RunRecord, 0, len(b.runs))
+	for _, r := range b.runs {
+		out = append(out, *r)
+	}
+	return out
+}
+
+// forget takes everything off the board: the vault is locked. A run that is
+// still under way ends on a record that nobody sees.
+func (b *Board) forget() {
+	b.mu.Lock()
+	clear(b.verdicts)
+	b.runs = nil
+	b.mu.Unlock()
+	b.notify()
 }
 
 func (b *Board) notify() {
@@ -108,21 +121,21 @@ func (b *Board) begin(r RunRecord, next progress.Sink) *runSink {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r.Number = len(b.runs) + 1
-	b.runs = append(b.runs, r)
+	b.runs = append(b.runs, &r)
 	b.notify()
-	return &runSink{b: b, at: len(b.runs) - 1, next: next}
+	return &runSink{b: b, rec: &r, next: next}
 }
 
 // runSink writes progress to one run on the board.
 type runSink struct {
 	b    *Board
-	at   int
+	rec  *RunRecord
 	next progress.Sink
 }
 
 func (s *runSink) edit(f func(*RunRecord)) {
 	s.b.mu.Lock()
-	f(&s.b.runs[s.at])
+	f(s.rec)
 	s.b.mu.Unlock()
 	s.b.notify()
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -61,6 +62,49 @@ func (a *App) Unlock(ctx context.Context, pass func(context.Context) ([]byte, er
 		return Identity{}, err
 	}
 	return a.adopt(v, by)
+}
+
+// UnlockTyped opens the vault with what a person typed, and with nothing else:
+// who is asked at a locked screen must not find that any word opens it because
+// a keyring does.
+func (a *App) UnlockTyped(ctx context.Context, typed []byte) (Identity, error) {
+	slots, err := vault.Slots(a.vaultPath())
+	if err != nil {
+		return Identity{}, err
+	}
+	pass := func(context.Context) ([]byte, error) { return bytes.Clone(typed), nil }
+	v, by, err := a.openAsking(ctx, slots, pass)
+	if err != nil {
+		return Identity{}, err
+	}
+	return a.adopt(v, by)
+}
+
+// Asks is what a person will be asked for to open the vault, in words for a
+// label.
+func (a *App) Asks() string {
+	slots, err := vault.Slots(a.vaultPath())
+	if err != nil {
+		return labelOf(vault.SlotPassphrase)
+	}
+	for _, t := range asking() {
+		if slotOf(slots, t) >= 0 {
+			return labelOf(t)
+		}
+	}
+	return labelOf(vault.SlotPassphrase)
+}
+
+func labelOf(t vault.SlotType) string {
+	switch t {
+	case vault.SlotTPM:
+		return "PIN of the TPM"
+	case vault.SlotPKCS11:
+		return "PIN of the token"
+	case vault.SlotBoth:
+		return "Passphrase (with the OS keyring)"
+	}
+	return "Passphrase"
 }
 
 // UnlockAsking is Unlock with the App's way to ask for a passphrase.

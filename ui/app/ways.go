@@ -89,8 +89,9 @@ func (a *App) openBy(ctx context.Context, slots []vault.SlotInfo, pass func(cont
 		return v, w, err
 	}
 	for _, w := range []Way{WayAgent, WayKernel} {
-		if v, err := a.openOne(ctx, w, slots, pass); err == nil {
-			return v, w, nil
+		v, err := a.openOne(ctx, w, slots, pass)
+		if err == nil || errors.Is(err, agent.ErrDenied) { // a no is not to be gone round
+			return v, w, err
 		}
 	}
 	var failed error
@@ -101,6 +102,19 @@ func (a *App) openBy(ctx context.Context, slots []vault.SlotInfo, pass func(cont
 		}
 		failed = err
 	}
+	v, w, err := a.openAsking(ctx, slots, pass)
+	if failed != nil && errors.Is(err, errNothingAsked) {
+		return nil, WayKeyring, failed
+	}
+	return v, w, err
+}
+
+// errNothingAsked is for a vault that no question opens.
+var errNothingAsked = fmt.Errorf("%w that a command tries by itself; say how with --by", vault.ErrNoSlot)
+
+// openAsking opens the vault by what it asks for: the first kind of slot that
+// there is.
+func (a *App) openAsking(ctx context.Context, slots []vault.SlotInfo, pass func(context.Context) ([]byte, error)) (*vault.Vault, Way, error) {
 	for _, t := range asking() {
 		if slotOf(slots, t) >= 0 {
 			v, err := a.openOne(ctx, wayOf(t), slots, pass)
@@ -109,10 +123,7 @@ func (a *App) openBy(ctx context.Context, slots []vault.SlotInfo, pass func(cont
 			}
 		}
 	}
-	if failed != nil {
-		return nil, WayKeyring, failed
-	}
-	return nil, "", fmt.Errorf("%w that a command tries by itself; say how with --by", vault.ErrNoSlot)
+	return nil, "", errNothingAsked
 }
 
 // openOne opens the vault by one way.

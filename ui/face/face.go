@@ -15,7 +15,11 @@ import (
 	"cipherdeck/ui/app"
 	"cipherdeck/ui/app/demo"
 	"cipherdeck/ui/screen"
+	"cipherdeck/vault/agent"
 )
+
+// maxNotices is how many notices wait to be shown.
+const maxNotices = 16
 
 // Workstation shows the screens on the vault in home until the person leaves.
 func Workstation(ctx context.Context, home string) error {
@@ -23,9 +27,21 @@ func Workstation(ctx context.Context, home string) error {
 	if err != nil {
 		return err
 	}
-	a := app.New(app.Config{Home: home, Unlock: unlock, StateDir: app.DefaultState()})
+	lock, err := app.LockAfter()
+	if err != nil {
+		return err
+	}
+	notices := make(chan string, maxNotices)
+	tell := func(text string) {
+		select {
+		case notices <- text:
+		default: // nobody reads so many
+		}
+	}
+	a := app.New(app.Config{Home: home, Unlock: unlock, StateDir: app.DefaultState(), Notice: tell})
 	defer a.Close()
-	return screen.Run(ctx, screen.Options{App: a, Actions: action.All(), Now: time.Now, NoColor: os.Getenv("NO_COLOR") != ""})
+	return screen.Run(ctx, screen.Options{App: a, Actions: action.All(), Now: time.Now, NoColor: os.Getenv("NO_COLOR") != "",
+		LockAfter: lock, Sleep: agent.WatchSleep, Notices: notices})
 }
 
 // Demo shows the screens on a scratch home, with the story in the status line.

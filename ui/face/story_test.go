@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -22,14 +23,37 @@ type terminal struct {
 	changed chan struct{} // receives when the screen changed
 }
 
+// bin is the folder of the real program, once it is built.
+var bin string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if bin, err = os.MkdirTemp("", "cipherdeck-face-test-"); err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(bin)
+		return m.Run()
+	}())
+}
+
+var built = sync.OnceValues(func() (string, error) {
+	exe := filepath.Join(bin, "cipherdeck")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", exe, "cipherdeck")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("build: %v\n%s", err, out)
+	}
+	return exe, err
+})
+
 // build makes the real program once.
 func build(t *testing.T) string {
 	t.Helper()
-	exe := filepath.Join(t.TempDir(), "cipherdeck")
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", exe, "cipherdeck")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	exe, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return exe
 }

@@ -216,7 +216,14 @@ func (r *root) statusLine() string {
 	th := r.s.th
 	if n := len(r.s.works); n > 0 {
 		w := r.s.works[n-1]
-		return " " + th.Bold(theme.Info, "▸ ") + w.a.Title + "  " + th.Paint(theme.Dim, w.gauge.Brief())
+		line := " " + th.Bold(theme.Info, "▸ ") + w.a.Title + "  " + th.Paint(theme.Dim, w.gauge.Brief())
+		if r.idle.owed != "" {
+			line += "  " + th.Bold(theme.Warn, "! ") + r.owes()
+		}
+		return line
+	}
+	if r.idle.owed != "" {
+		return " " + th.Bold(theme.Warn, "! ") + r.owes()
 	}
 	text := plain.Text(r.said.text)
 	switch r.said.how {

@@ -60,14 +60,18 @@ type opened struct {
 
 // survey reads everything that is in the vault. It does not use the network.
 func (s *session) survey() cmd {
+	round := s.round
 	return func() msg {
-		d := data{known: true}
+		d := data{known: true, round: round}
 		a := s.app()
 		if a == nil {
 			return surveyed{d}
 		}
 		d.facts = a.Facts()
 		if !d.facts.Unlocked {
+			if d.facts.HasVault {
+				d.asks = a.Asks()
+			}
 			return surveyed{d}
 		}
 		var errs [3]error

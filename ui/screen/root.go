@@ -31,6 +31,9 @@ type root struct {
 	lastWork int
 	story    *story // never nil; the session has it only in the demonstration
 	stopping bool
+	idle     idle
+	notices  <-chan string
+	slept    time.Time // when sleep locked last
 }
 
 // said is the line of status.
@@ -52,7 +55,7 @@ const (
 func newRoot(ctx context.Context, o Options) *root {
 	s := &session{ctx: ctx, app: func() *app.App { return o.App }, actions: o.Actions, now: o.Now, th: theme.Detect(o.Getenv, o.NoColor)}
 	s.data.detail = map[string]*detail{}
-	r := &root{s: s, story: &story{}, clock: o.Now()}
+	r := &root{s: s, story: &story{}, clock: o.Now(), idle: idle{after: o.LockAfter}, notices: o.Notices}
 	if o.Demo != nil {
 		r.story = newStory(s, *o.Demo)
 		s.story = r.story
@@ -67,7 +70,7 @@ func newRoot(ctx context.Context, o Options) *root {
 
 // Init starts to read.
 func (r *root) Init() tea.Cmd {
-	return lift(all(r.s.survey(), r.s.lookAtBoard(), r.minute()))
+	return lift(all(r.s.survey(), r.s.lookAtBoard(), r.minute(), watchNotices(r.s.ctx, r.notices)))
 }
 
 // lift turns a command into one of the terminal library.
@@ -125,7 +128,16 @@ func (r *root) event(m msg) cmd {
 	switch m := m.(type) {
 	case tick:
 		r.clock = r.s.now()
-		return r.minute()
+		return all(r.rest(), r.minute())
+	case rested:
+		return r.rests()
+	case slept:
+		return r.sleeps()
+	case unwatched:
+		r.unwatched()
+		return nil
+	case noted:
+		return r.noted(m)
 	case looked:
 		return r.looks()
 	case surveyed:
@@ -162,6 +174,9 @@ func (r *root) now() screen {
 }
 
 func (r *root) survey(m surveyed) cmd {
+	if m.data.round != r.s.round {
+		return nil // it was read before the vault was locked
+	}
 	was, first := r.s.data.facts.Unlocked, !r.s.data.known
 	old := r.s.data
 	r.s.data = m.data
@@ -170,6 +185,10 @@ func (r *root) survey(m surveyed) cmd {
 		r.locked()
 	}
 	cs := []cmd{r.s.lookAtBoard()}
+	if !was && m.data.facts.Unlocked {
+		r.idle.last, r.unlock.why = r.wall(), ""
+		cs = append(cs, r.arm())
+	}
 	if first || was != m.data.facts.Unlocked {
 		cs = append(cs, r.now().open())
 	}
@@ -183,11 +202,20 @@ func (r *root) survey(m surveyed) cmd {
 func (r *root) locked() {
 	r.s.data.detail = map[string]*detail{}
 	r.s.data.verdicts, r.s.data.runs, r.s.data.refused = nil, nil, nil
-	r.over = nil
+	r.s.project = ""
+	for _, o := range r.over {
+		if f, ok := o.(*formOver); ok {
+			f.form.Wipe()
+		}
+	}
+	r.over, r.stopping = nil, false
 	r.screens = []screen{newProjects(r.s), newServers(r.s), newJobs(r.s)}
 }
 
 func (r *root) board(m boardMoved) cmd {
+	if !r.s.data.facts.Unlocked { // it was read before the vault was locked
+		m.verdicts, m.runs, m.passed = nil, nil, nil
+	}
 	r.s.data.verdicts, r.s.data.runs = m.verdicts, m.runs
 	for _, j := range m.passed {
 		r.remember(j)
@@ -206,7 +234,7 @@ func (r *root) board(m boardMoved) cmd {
 	for _, s := range r.screens {
 		cs = append(cs, s.event(m))
 	}
-	return all(cs...)
+	return all(append(cs, r.rest())...)
 }
 
 // maxRefused bounds how many refusals are remembered.
@@ -235,12 +263,18 @@ func (r *root) acted(m acted) cmd {
 			break
 		}
 	}
-	if m.err != nil {
+	switch {
+	case m.w.round != r.s.round: // it belongs to the vault as it was open before
+		if m.w.form != nil {
+			m.w.form.form.Wipe()
+		}
+		return nil
+	case m.err != nil:
 		r.failed(m)
-	} else {
+	default:
 		r.succeeded(m)
 	}
-	cs := []cmd{r.s.survey()}
+	cs := []cmd{r.s.survey(), r.rest()}
 	if m.err == nil && m.res.Brief > 0 {
 		cs = append(cs, r.briefly(m))
 	}
@@ -323,6 +357,9 @@ type start struct {
 }
 
 func (r *root) key(k part.Key) cmd {
+	if c, mine := r.touched(k); mine {
+		return c
+	}
 	r.said = said{} // it was read; what lies under it is wanted again
 	if k.Name == "ctrl+c" {
 		return r.leave(true)
@@ -376,20 +413,7 @@ func (r *root) lock() cmd {
 		r.say(sayNote, "the demonstration holds this vault open; it is removed when you quit")
 		return nil
 	}
-	a := r.s.app()
-	if a == nil || !r.s.data.facts.Unlocked {
-		return nil
-	}
-	for _, w := range r.s.works {
-		w.cancel()
-	}
-	r.unlock.byHand = true
-	r.say(sayGood, "locked: keys are wiped from memory, connections are closed")
-	survey := r.s.survey()
-	return func() msg {
-		a.Close()
-		return survey()
-	}
+	return r.lockFor("by hand")
 }
 
 // leave quits; while something works it asks, once.

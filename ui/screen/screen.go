@@ -43,6 +43,13 @@ type Options struct {
 	Getenv  func(string) string // nil: the environment
 	In      io.Reader           // nil: standard input
 	Out     io.Writer           // nil: standard output
+
+	// LockAfter is how long an open vault waits for a key; 0 is for ever.
+	LockAfter time.Duration
+	// Sleep calls lock before the machine sleeps, until ctx ends; nil: never.
+	Sleep func(ctx context.Context, lock func()) error
+	// Notices are what the App tells a person (app.Config.Notice); may be nil.
+	Notices <-chan string
 }
 
 // DemoHook is the story that the demonstration tells. Perform runs one act;
@@ -69,26 +76,45 @@ func Run(ctx context.Context, o Options) error {
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
 	}
-	if o.In == nil {
-		o.In = os.Stdin
-	}
 	if o.Out == nil {
 		o.Out = os.Stdout
 	}
 	outer := ctx
 	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
+	if o.In == nil {
+		o.In = hanging{os.Stdin, cancel}
+	}
 	r := newRoot(ctx, o)
 	p := tea.NewProgram(r, tea.WithContext(ctx), tea.WithAltScreen(), tea.WithInput(o.In), tea.WithOutput(o.Out))
+	go watchSleep(ctx, o, p.Send)
 	_, err := p.Run()
+	hungUp := ctx.Err() != nil
 	cancel()
 	if o.Demo != nil && o.Demo.Summary != nil {
 		o.Demo.Summary(r.story.reports)
 	}
-	if errors.Is(err, tea.ErrInterrupted) || outer.Err() != nil {
-		return context.Canceled // a signal, not a fault
+	if errors.Is(err, tea.ErrInterrupted) || hungUp {
+		return context.Canceled // a signal or no terminal any more, not a fault
 	}
 	return err
+}
+
+// hanging is a terminal that may go away. The system sends SIGHUP then, but not
+// to everybody when the shell that we were started by goes on living; an open
+// vault must not stay behind in a window that is closed.
+type hanging struct {
+	*os.File
+	gone func()
+}
+
+// Read reads keys; a terminal has no end but its own.
+func (h hanging) Read(b []byte) (int, error) {
+	n, err := h.File.Read(b)
+	if err != nil {
+		h.gone()
+	}
+	return n, err
 }
 
 // msg is what a command returns.
@@ -160,13 +186,16 @@ type session struct {
 	story   *story // nil outside the demonstration
 	data    data
 	project string // name or id of the project chosen last
+	round   int    // counts locks: what was asked for before one is not shown after it
 	works   []*work
 	w, h    int // of the terminal
 }
 
 // data is the newest picture of what the vault and the board hold.
 type data struct {
-	known    bool // anything was read yet
+	known    bool   // anything was read yet
+	round    int    // session.round when it was asked for
+	asks     string // what opens the vault, while it is locked
 	facts    app.Facts
 	projects []app.ProjectInfo
 	servers  []app.ServerInfo

@@ -18,13 +18,13 @@ import (
 // unlock creates a vault, or opens the one that is there: by the OS keyring
 // when it can, else by the passphrase.
 type unlock struct {
-	s      *session
-	form   *part.Form
-	busy   string // what is being done
-	err    error
-	byHand bool // locked by hand: the keyring would open it at once again
-	made   string
-	gen    int
+	s    *session
+	form *part.Form
+	busy string // what is being done
+	err  error
+	why  string // why and when it was locked; the keyring must not open it at once again
+	made string
+	gen  int
 }
 
 func newUnlock(s *session) *unlock { return &unlock{s: s} }
@@ -76,11 +76,19 @@ func (u *unlock) open() cmd {
 		u.form = createForm()
 		return nil
 	}
-	u.form = &part.Form{Submit: "unlock", Fields: []*part.Field{{Name: "pass", Label: "Passphrase", Kind: part.Secret, Input: part.Input{Mask: true}, Need: true}}}
-	if u.byHand {
+	u.form = &part.Form{Submit: "unlock", Fields: []*part.Field{{Name: "pass", Label: u.asks(), Kind: part.Secret, Input: part.Input{Mask: true}, Need: true}}}
+	if u.why != "" {
 		return nil
 	}
 	return u.byKeyring()
+}
+
+// asks is the label of what is to be typed.
+func (u *unlock) asks() string {
+	if u.s.data.asks != "" {
+		return u.s.data.asks
+	}
+	return "Passphrase"
 }
 
 func createForm() *part.Form {
@@ -160,7 +168,7 @@ func (u *unlock) enter() cmd {
 		u.busy = "opening the vault"
 		return func() msg {
 			defer clear(pass)
-			id, err := a.Unlock(ctx, func(context.Context) ([]byte, error) { return bytes.Clone(pass), nil })
+			id, err := a.UnlockTyped(ctx, pass)
 			return entered{gen, id, err, false}
 		}
 	}
@@ -183,7 +191,7 @@ func (u *unlock) event(m msg) cmd {
 		if m.gen != u.gen {
 			return nil
 		}
-		u.busy, u.made, u.byHand = "", "", false
+		u.busy, u.made = "", ""
 		if m.err == nil {
 			u.form = nil
 			return u.s.survey()
@@ -211,6 +219,9 @@ func (u *unlock) view(w, h int) []string {
 	add("")
 	if u.s.data.facts.HasVault {
 		add("  "+th.Bold(theme.Text, "The vault is locked."), "")
+		if u.why != "" {
+			add("  " + th.Paint(theme.Warn, u.why))
+		}
 		add("  " + th.Paint(theme.Dim, plain.Text(u.s.app().Home())))
 	} else {
 		add("  "+th.Bold(theme.Text, "There is no vault here yet."), "")

@@ -51,6 +51,7 @@ type work struct {
 	meter  *meter
 	gauge  part.Gauge // as last looked at
 	cancel context.CancelFunc
+	round  int // session.round when it was begun
 }
 
 // acted is an action that ended.
@@ -70,7 +71,7 @@ const lookEvery = 100 * time.Millisecond
 func (r *root) begin(a *action.Action, args action.Args, form *formOver) cmd {
 	ctx, cancel := context.WithCancel(r.s.ctx)
 	r.lastWork++
-	w := &work{id: r.lastWork, a: a, args: args, form: form, cancel: cancel,
+	w := &work{id: r.lastWork, a: a, args: args, form: form, cancel: cancel, round: r.s.round,
 		meter: &meter{now: r.s.now, g: part.Gauge{Since: r.s.now()}}}
 	w.gauge = w.meter.gauge()
 	r.s.works = append(r.s.works, w)
