@@ -45,7 +45,18 @@ func explain(a *action.Action) action.Result {
 		text = append(text, wrap(a.Help, 78)...)
 		text = append(text, "")
 	}
-	for _, g := range append(a.Args, globals()...) {
+	text = append(text, argLines(a.Args)...)
+	if len(a.Args) > 0 {
+		text = append(text, "")
+	}
+	text = append(append(text, "Every command also takes:"), argLines(globals())...)
+	return action.Result{Data: map[string]string{"command": a.Command(), "usage": a.Usage(), "title": a.Title, "help": a.Help}, Text: text}
+}
+
+// argLines says what each argument is.
+func argLines(args []action.Arg) []string {
+	var out []string
+	for _, g := range args {
 		name := "--" + g.Flag
 		if g.Flag == "" {
 			name = strings.ToUpper(g.Name)
@@ -53,13 +64,17 @@ func explain(a *action.Action) action.Result {
 		if g.Short != "" {
 			name = "-" + g.Short + ", " + name
 		}
-		line := fmt.Sprintf("  %-18s %s", name, g.Help)
+		what := g.Help
 		if g.Default != "" {
-			line += " (default " + g.Default + ")"
+			what += " (default " + g.Default + ")"
 		}
-		text = append(text, line)
+		lines := wrap(what, 58)
+		out = append(out, fmt.Sprintf("  %-18s %s", name, lines[0]))
+		for _, l := range lines[1:] {
+			out = append(out, fmt.Sprintf("  %-18s %s", "", l))
+		}
 	}
-	return action.Result{Data: map[string]string{"command": a.Command(), "usage": a.Usage(), "title": a.Title, "help": a.Help}, Text: text}
+	return out
 }
 
 // wrap breaks s into lines of at most width characters.
