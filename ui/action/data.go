@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"cipherdeck/crypto/progress"
 	"cipherdeck/ui/app"
@@ -16,7 +18,7 @@ import (
 )
 
 func dataActions() []*Action {
-	in := Arg{Name: "in", Help: "table: .csv, .tsv or .jsonl", Need: true}
+	in := Arg{Name: "in", Help: "table: .csv, .tsv, .jsonl or .parquet", Need: true}
 	out := Arg{Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}
 	force := Arg{Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}
 	reveal := Arg{Name: "reveal", Flag: "reveal", Many: true, Help: "show the values of this column although it looks personal; * for all"}
@@ -31,7 +33,7 @@ func dataActions() []*Action {
 		{ID: "data.profile", Title: "Say what is in a table", Args: []Arg{in, reveal}, Run: runProfile,
 			Help: "Reads the table once, in constant memory: types, ranges, empty cells, an estimate of distinct values, and what looks personal. Values of such columns are masked."},
 		{ID: "data.preview", Title: "Look at a sealed table without opening its rows", Args: []Arg{{Name: "in", Help: "container", Need: true}, reveal, {Name: "passphrase", Flag: "passphrase", Switch: true, Help: "open it with a passphrase instead of the vault's identity"}}, Run: runPreview,
-			Help: "Shows the profile that seal put into the encrypted facts of a table."},
+			Help: "Shows the profile that seal put into the encrypted facts of a table. There is none of what came from a pipe: the facts are written before the rows are seen."},
 		{ID: "data.rules", Title: "Propose what to do with each column of a table", Args: []Arg{out, in}, Run: runRules,
 			Help: "Writes a file of rules to read and change: keep, drop, mask, token, encrypt, generalise, noise. It is a proposal from names and a sample; rare cases are missed."},
 		{ID: "data.apply", Title: "Change a table by rules", Vault: true, Args: []Arg{out, in, rulesFile, key, project, force}, Run: runApply,
@@ -45,7 +47,7 @@ func dataActions() []*Action {
 		{ID: "data.parquet", Title: "Write a table as Parquet", Args: []Arg{out, in, encrypt, column, key, project, force}, Run: runParquet(true),
 			Help: "With --encrypt by the format's own modular encryption (AES-GCM), footer included, which tools outside can read when they are given the keys."},
 		{ID: "data.csv", Title: "Write a Parquet file as CSV", Args: []Arg{out, {Name: "in", Help: "Parquet file", Need: true}, encrypt, column, key, project, force}, Run: runParquet(false),
-			Help: "For an encrypted file give --encrypt and the same columns and key as when it was written."},
+			Help: "For an encrypted file give --encrypt and the same columns and key as when it was written. The cells are as they were: a spreadsheet runs those that begin with = or the like; data apply makes them harmless."},
 	}
 }
 
@@ -68,8 +70,8 @@ func runParquet(write bool) func(context.Context, *app.App, Args, progress.Sink)
 	}
 }
 
-func runProfile(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
-	p, err := app.ProfileFile(args.Get("in"))
+func runProfile(ctx context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
+	p, err := app.ProfileFile(ctx, args.Get("in"))
 	if err != nil {
 		return Result{}, err
 	}
@@ -99,35 +101,59 @@ type columnView struct {
 	Distinct int64  `json:"distinct"`
 	Min      string `json:"min,omitempty"`
 	Max      string `json:"max,omitempty"`
+	Note     string `json:"note,omitempty"`
 }
 
 // previewRows is how many rows of the sample a preview shows.
 const previewRows = 5
+
+// sampleCell is how many characters of a cell its lines show.
+const sampleCell = 24
 
 func preview(p *dataset.Profile, args Args) Result {
 	v := p.Preview(previewRows, args.All("reveal")...)
 	columns := []columnView{}
 	text := []string{fmt.Sprintf("%s, %d rows, %d columns", v.Format, v.Rows, len(v.Columns)), fmt.Sprintf("  %-24s %-8s %8s %9s  %s", "column", "type", "empty", "distinct", "range")}
 	for _, c := range v.Columns {
-		w := columnView{c.Name, fmt.Sprint(c.Type), fmt.Sprint(c.Kind), c.Hidden, c.Nulls, c.Distinct, c.Min, c.Max}
+		w := columnView{c.Name, fmt.Sprint(c.Type), fmt.Sprint(c.Kind), c.Hidden, c.Nulls, c.Distinct, c.Min, c.Max, c.Note}
 		columns = append(columns, w)
 		span := c.Min + " … " + c.Max
-		if c.Hidden {
+		if c.Note != "" {
+			span = "not read: " + c.Note
+		} else if c.Hidden {
 			span = "hidden: looks like " + w.Looks
 		} else if c.Min == "" && c.Max == "" {
 			span = ""
 		}
 		text = append(text, fmt.Sprintf("  %-24s %-8s %8d %9d  %s", c.Name, w.Type, c.Nulls, c.Distinct, span))
 	}
-	sample := v.Sample
-	if sample == nil {
-		sample = [][]string{}
+	if v.Omitted > 0 {
+		text = append(text, fmt.Sprintf("  and %d columns that did not fit into the profile", v.Omitted))
 	}
-	return Result{Data: map[string]any{"format": v.Format, "rows": v.Rows, "columns": columns, "sample": sample}, Text: text}
+	text = append(text, sampleLines(v.Sample)...)
+	return Result{Data: map[string]any{"format": v.Format, "rows": v.Rows, "columns": columns, "omitted": v.Omitted, "sample": list(v.Sample)}, Text: text}
 }
 
-func runRules(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
-	f, why, err := app.ProposeRules(args.Get("in"))
+// sampleLines shows some rows of the sample; a line is for one row.
+func sampleLines(rows [][]string) []string {
+	if len(rows) == 0 {
+		return nil
+	}
+	out := []string{"rows of the sample"}
+	for _, row := range rows {
+		cells := make([]string, len(row))
+		for i, c := range row {
+			if cells[i] = c; utf8.RuneCountInString(c) > sampleCell {
+				cells[i] = string([]rune(c)[:sampleCell]) + "…"
+			}
+		}
+		out = append(out, "  "+strings.Join(cells, " | "))
+	}
+	return out
+}
+
+func runRules(ctx context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
+	f, why, err := app.ProposeRules(ctx, args.Get("in"))
 	if err != nil {
 		return Result{}, err
 	}
@@ -178,7 +204,7 @@ func recoded(s rules.Stats, err error) (Result, error) {
 	r := Result{Data: map[string]any{"rows": s.Rows, "left_out": s.Skipped, "emptied": s.Suppressed, "formulas": s.Formulas},
 		Text: []string{fmt.Sprintf("%d rows written, %d left out, %d formulas made harmless", s.Rows, s.Skipped, s.Formulas)}}
 	for c, n := range s.Suppressed {
-		r.Text = append(r.Text, fmt.Sprintf("  ! column %s: %d cells emptied, its rule could not read them", c, n))
+		r.Text = append(r.Text, fmt.Sprintf("  ! column %s: %d cells that its rule could not read, emptied", c, n))
 	}
 	return r, nil
 }
@@ -206,11 +232,13 @@ func runRisk(ctx context.Context, _ *app.App, args Args, _ progress.Sink) (Resul
 	if err != nil {
 		return Result{}, err
 	}
-	r, err := app.Risk(ctx, args.Get("in"), o)
+	r, personal, err := app.Risk(ctx, args.Get("in"), o)
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Data: viewRisk(r), Text: append(riskLines(r), r.Caveats()...)}, nil
+	data := viewRisk(r)
+	data["personal_unnamed"] = list(personal)
+	return Result{Data: data, Text: slices.Concat(riskLines(r), r.Caveats(), personalLines(personal, "are in none of these figures"))}, nil
 }
 
 func viewRisk(r risk.Report) map[string]any {
@@ -219,6 +247,14 @@ func viewRisk(r risk.Report) map[string]any {
 		diversity[d.Column] = d.L
 	}
 	return map[string]any{"rows": r.Rows, "classes": r.Classes, "k": r.K, "wanted": r.Wanted, "unique": r.Unique, "below": r.Below, "max_risk": r.MaxRisk(), "avg_risk": r.AvgRisk(), "l_diversity": diversity}
+}
+
+// personalLines warns of columns that a report leaves out of account.
+func personalLines(columns []string, what string) []string {
+	if len(columns) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("! look personal and %s: %s; drop or tokenise them: data rules, data apply", what, strings.Join(columns, ", "))}
 }
 
 func riskLines(r risk.Report) []string {
@@ -240,13 +276,13 @@ func runReach(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Resu
 	if err != nil || share < 0 || share > 1 {
 		return Result{}, fmt.Errorf("%w: --suppress %q is not a share from 0 to 1", app.ErrInput, args.Get("suppress"))
 	}
-	p, st, err := a.ReachK(ctx, recodeSpec(args, false), o, share)
+	p, st, personal, err := a.ReachK(ctx, recodeSpec(args, false), o, share)
 	if err != nil {
 		return Result{}, err
 	}
 	text := []string{"before"}
 	text = append(text, riskLines(p.Before)...)
 	text = append(text, fmt.Sprintf("after, with %d rows left out", st.Skipped))
-	text = append(append(text, riskLines(p.After)...), p.After.Caveats()...)
-	return Result{Data: map[string]any{"before": viewRisk(p.Before), "after": viewRisk(p.After), "left_out": st.Skipped, "out": args.Get("out")}, Text: text}, nil
+	text = slices.Concat(text, riskLines(p.After), p.After.Caveats(), personalLines(personal, "were copied as they are"))
+	return Result{Data: map[string]any{"personal_unnamed": list(personal), "before": viewRisk(p.Before), "after": viewRisk(p.After), "left_out": st.Skipped, "out": args.Get("out")}, Text: text}, nil
 }

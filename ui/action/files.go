@@ -20,10 +20,10 @@ func fileActions() []*Action {
 	force := Arg{Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}
 	return []*Action{
 		{ID: "seal", Title: "Encrypt a file or a folder for yourself and others",
-			Help: "Writes a container (docs/formats/container.md) that you and every --to person can open, and who holds a --to-key, and every member of --project who can read it, now or later: removing a member does not take it away from him. With --passphrase no vault is needed. Of a table (.csv, .tsv, .jsonl) a profile goes into the encrypted facts: data preview shows it without opening the rows. The output appears under its name only when it is complete.",
+			Help: "Writes a container (docs/formats/container.md) that you and every --to person can open, and who holds a --to-key, and every member of --project who can read it, now or later: removing a member does not take it away from him. With --passphrase no vault is needed. Of a table (.csv, .tsv, .jsonl, .parquet) a profile goes into the encrypted facts: data preview shows it without opening the rows. The output appears under its name only when it is complete.",
 			Args: append([]Arg{out, {Name: "in", Help: "file or folder to read, - for standard input", Need: true},
 				{Name: "to", Flag: "to", Many: true, Help: "user id of a person who may open it too"}, pass, force,
-				{Name: "no-profile", Flag: "no-profile", Switch: true, Help: "seal a .csv, .tsv or .jsonl that is no table"},
+				{Name: "no-profile", Flag: "no-profile", Switch: true, Help: "seal a .csv, .tsv, .jsonl or .parquet that is no table, or is damaged"},
 				{Name: "pad", Flag: "pad", Switch: true, Help: "hide the length: at most 12 % more bytes"},
 				{Name: "hidden", Flag: "hidden", Switch: true, Help: "leave out the key ids that say for whom it is"},
 				{Name: "cbc", Flag: "cbc", Switch: true, Help: "AES-256-CBC with HMAC-SHA-512, for readers who must have CBC; slower"}}, audienceArgs()...),

@@ -6,49 +6,90 @@ import (
 	"crypto/rand"
 	"crypto/sha512"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/seal"
 	"cipherdeck/vault"
 	"cipherdeck/vault/dataset"
+	"cipherdeck/vault/dataset/parquet"
 	"cipherdeck/vault/dataset/risk"
 	"cipherdeck/vault/dataset/rules"
 )
 
-// table opens the file of a table and finds its form by the file's name.
-func table(path string) (*os.File, dataset.Format, error) {
+// table opens the file of a table and finds its form by the file's name. A
+// Parquet file is read as the CSV that data csv would write.
+func table(ctx context.Context, path string) (io.ReadCloser, dataset.Format, error) {
 	form, ok := dataset.FormatOf(path)
-	if !ok || form == dataset.Parquet {
-		return nil, "", fmt.Errorf("%w: %s: the name must end in .csv, .tsv or .jsonl", ErrInput, path)
+	if !ok {
+		return nil, "", fmt.Errorf("%w: %s: the name must end in .csv, .tsv, .jsonl or .parquet", ErrInput, path)
 	}
 	f, err := os.Open(path)
-	return f, form, err
+	if err != nil || form != dataset.Parquet {
+		return f, form, err
+	}
+	p, err := openParquet(path, f, nil)
+	if err != nil {
+		f.Close()
+		return nil, "", err
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(p.WriteCSV(ctx, w)) }()
+	return piped{r, f}, dataset.CSV, nil
 }
 
+// piped is a table that is turned into CSV while it is read.
+type piped struct {
+	*io.PipeReader
+	file *os.File
+}
+
+// Close ends the turning first, which reads the file.
+func (p piped) Close() error { return errors.Join(p.PipeReader.Close(), p.file.Close()) }
+
 // ProfileFile reads a table once and says what is in it.
-func ProfileFile(path string) (*dataset.Profile, error) {
-	f, form, err := table(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+func ProfileFile(ctx context.Context, path string) (*dataset.Profile, error) {
 	seed, err := sampleSeed()
 	if err != nil {
 		return nil, err
 	}
-	return dataset.ProfileOf(path, form, f, seed)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	form, ok := dataset.FormatOf(path)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%w: %s: the name must end in .csv, .tsv, .jsonl or .parquet", ErrInput, path)
+	case form != dataset.Parquet:
+		return dataset.ProfileOf(path, form, f, seed)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return parquet.ProfileOf(ctx, path, f, st.Size(), seed)
 }
 
 // profileFor is the encoded profile that goes into the sealed facts of a
-// table; nil for a file that is none by its name.
-func profileFor(path string) ([]byte, error) {
-	if form, ok := dataset.FormatOf(path); !ok || form == dataset.Parquet {
+// table; nil for a file that is none by its name, and for Parquet with an
+// encrypted footer, which has no key here.
+func profileFor(ctx context.Context, path string) ([]byte, error) {
+	if _, ok := dataset.FormatOf(path); !ok {
 		return nil, nil
 	}
-	p, err := ProfileFile(path)
+	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+		return nil, nil // sealing says what is wrong, if anything is
+	}
+	p, err := ProfileFile(ctx, path)
+	if errors.Is(err, parquet.ErrKey) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -72,16 +113,21 @@ func (a *App) PreviewContainer(ctx context.Context, path string, passphrase []by
 		return nil, err
 	}
 	if len(r.Meta.Profile) == 0 {
-		return nil, fmt.Errorf("%w: %s was sealed without a profile: it is no table, or came from a pipe", ErrInput, path)
+		return nil, fmt.Errorf("%w: %s was sealed without a profile: it is no table, is encrypted Parquet, or came from a pipe", ErrInput, path)
 	}
 	return dataset.DecodeProfile(r.Meta.Profile)
 }
 
 // ProposeRules looks at a table and proposes what to do with each column.
-func ProposeRules(path string) (*rules.File, []rules.Reason, error) {
-	p, err := ProfileFile(path)
+func ProposeRules(ctx context.Context, path string) (*rules.File, []rules.Reason, error) {
+	p, err := ProfileFile(ctx, path)
 	if err != nil {
 		return nil, nil, err
+	}
+	for _, c := range p.Columns {
+		if c.Type == dataset.Nested {
+			return nil, nil, fmt.Errorf("%w: %s: column %q is %s; rules are for flat tables", dataset.ErrMalformed, path, c.Name, c.Note)
+		}
 	}
 	f, why := rules.Propose(p)
 	return f, why, nil
@@ -123,14 +169,17 @@ func (a *App) ApplyRules(ctx context.Context, spec Recode) (rules.Stats, error) 
 	if spec.Reveal {
 		change = rules.Reveal
 	}
-	return recode(spec, func(form dataset.Format, in io.Reader, out io.Writer) (rules.Stats, error) {
+	return recode(ctx, spec, func(form dataset.Format, in io.Reader, out io.Writer) (rules.Stats, error) {
 		return change(ctx, spec.In, form, in, out, f, &key, rules.Options{})
 	})
 }
 
 // recode runs change from file to file; the output appears when it is whole.
-func recode(spec Recode, change func(dataset.Format, io.Reader, io.Writer) (rules.Stats, error)) (stats rules.Stats, err error) {
-	in, form, err := table(spec.In)
+func recode(ctx context.Context, spec Recode, change func(dataset.Format, io.Reader, io.Writer) (rules.Stats, error)) (stats rules.Stats, err error) {
+	if form, ok := dataset.FormatOf(spec.Out); ok && form == dataset.Parquet {
+		return stats, fmt.Errorf("%w: %s: this writes CSV, TSV or JSONL; make it Parquet afterwards: data parquet", ErrInput, spec.Out)
+	}
+	in, form, err := table(ctx, spec.In)
 	if err != nil {
 		return stats, err
 	}
@@ -174,33 +223,57 @@ func (a *App) ownColumnKey(name string) (key [32]byte, err error) {
 	return [32]byte(k), nil
 }
 
-// Risk measures how easily rows of a table could be recognised.
-func Risk(ctx context.Context, path string, o risk.Options) (risk.Report, error) {
-	f, form, err := table(path)
+// Risk measures how easily rows of a table could be recognised. personal are
+// the columns that look as if they point at a person and that nobody named.
+func Risk(ctx context.Context, path string, o risk.Options) (r risk.Report, personal []string, err error) {
+	f, form, err := table(ctx, path)
 	if err != nil {
-		return risk.Report{}, err
+		return risk.Report{}, nil, err
 	}
 	defer f.Close()
-	return risk.Measure(ctx, path, form, f, o)
+	if r, err = risk.Measure(ctx, path, form, f, o); err != nil {
+		return r, nil, err
+	}
+	personal, err = unnamed(ctx, path, o)
+	return r, personal, err
+}
+
+// unnamed are the columns of a table that look personal and that o does not
+// name: the figures of a risk report leave them out of account.
+func unnamed(ctx context.Context, path string, o risk.Options) ([]string, error) {
+	p, err := ProfileFile(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, c := range p.Columns {
+		if c.Sensitive && !slices.Contains(o.Quasi, c.Name) && !slices.Contains(o.Sensitive, c.Name) {
+			out = append(out, c.Name)
+		}
+	}
+	return out, nil
 }
 
 // ReachK writes a copy of a table that is coarse enough that no row stands in a
 // class of fewer than o.K; at most the share suppress of its rows is left out.
-func (a *App) ReachK(ctx context.Context, spec Recode, o risk.Options, suppress float64) (*risk.Plan, rules.Stats, error) {
-	f, form, err := table(spec.In)
+// Columns that o does not name are copied; personal are those that look so.
+func (a *App) ReachK(ctx context.Context, spec Recode, o risk.Options, suppress float64) (p *risk.Plan, st rules.Stats, personal []string, err error) {
+	f, form, err := table(ctx, spec.In)
 	if err != nil {
-		return nil, rules.Stats{}, err
+		return nil, st, nil, err
 	}
 	defer f.Close()
-	p, err := risk.Reach(ctx, spec.In, form, f, o, suppress)
-	if err != nil {
-		return nil, rules.Stats{}, err
+	if p, err = risk.Reach(ctx, spec.In, form, f, o, suppress); err != nil {
+		return nil, st, nil, err
+	}
+	if personal, err = unnamed(ctx, spec.In, o); err != nil {
+		return nil, st, nil, err
 	}
 	all := p.File(&rules.File{Version: 1, Other: rules.Keep})
-	st, err := recode(spec, func(form dataset.Format, in io.Reader, out io.Writer) (rules.Stats, error) {
+	st, err = recode(ctx, spec, func(form dataset.Format, in io.Reader, out io.Writer) (rules.Stats, error) {
 		return rules.Apply(ctx, spec.In, form, in, out, all, nil, rules.Options{Skip: p.Skip})
 	})
-	return p, st, err
+	return p, st, personal, err
 }
 
 func sampleSeed() (uint64, error) {

@@ -46,16 +46,16 @@ func (a *App) Seal(ctx context.Context, spec SealSpec, in io.Reader, out io.Writ
 	if (spec.In == "-" || spec.Out == "-") && (spec.Pad || spec.CBC) {
 		return done, fmt.Errorf("%w: --pad and --cbc need a file or folder to read and a file to write, not a pipe", ErrInput)
 	}
-	if spec.In == "-" || spec.Out == "-" {
-		return done, a.sealStream(ctx, spec, in, out, to, sink)
-	}
-	var profile []byte
-	if !spec.NoProfile {
-		if profile, err = profileFor(spec.In); err != nil {
+	m := seal.Meta{}
+	if !spec.NoProfile && spec.In != "-" {
+		if m.Profile, err = profileFor(ctx, spec.In); err != nil {
 			return done, err
 		}
 	}
-	if err := seal.SealFile(ctx, spec.Out, spec.In, seal.Meta{Profile: profile}, to, seal.FileOptions{Force: spec.Force, Pad: spec.Pad, CBC: spec.CBC, Sink: sink}); err != nil {
+	if spec.In == "-" || spec.Out == "-" {
+		return done, sealStream(ctx, spec, in, out, m, to, sink)
+	}
+	if err := seal.SealFile(ctx, spec.Out, spec.In, m, to, seal.FileOptions{Force: spec.Force, Pad: spec.Pad, CBC: spec.CBC, Sink: sink}); err != nil {
 		return done, err
 	}
 	st, err := os.Stat(spec.In)
@@ -73,7 +73,10 @@ func (s *Sealed) measure(st os.FileInfo) {
 	}
 }
 
-func (a *App) sealStream(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, to []seal.Recipient, sink progress.Sink) error {
+// sealStream seals what comes from a pipe or goes into one. The facts come first,
+// so a table from a pipe has no profile.
+func sealStream(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, m seal.Meta, to []seal.Recipient, sink progress.Sink) error {
+	m.Size = seal.SizeUnknown
 	if spec.In != "-" {
 		f, err := os.Open(spec.In)
 		if err != nil {
@@ -84,10 +87,10 @@ func (a *App) sealStream(ctx context.Context, spec SealSpec, in io.Reader, out i
 	}
 	if spec.Out != "-" {
 		return seal.WriteFile(spec.Out, spec.Force, func(w io.Writer) error {
-			return seal.Seal(ctx, w, in, seal.Meta{Size: seal.SizeUnknown}, to, sink)
+			return seal.Seal(ctx, w, in, m, to, sink)
 		})
 	}
-	return seal.Seal(ctx, out, in, seal.Meta{Size: seal.SizeUnknown}, to, sink)
+	return seal.Seal(ctx, out, in, m, to, sink)
 }
 
 func (a *App) recipients(ctx context.Context, spec SealSpec) ([]seal.Recipient, error) {

@@ -21,11 +21,11 @@ type ParquetSpec struct {
 // WriteParquet writes a table as Parquet, on request with the format's own
 // modular encryption.
 func (a *App) WriteParquet(ctx context.Context, spec ParquetSpec) error {
-	p, err := ProfileFile(spec.In)
+	p, err := ProfileFile(ctx, spec.In)
 	if err != nil {
 		return err
 	}
-	in, form, err := table(spec.In)
+	in, form, err := table(ctx, spec.In)
 	if err != nil {
 		return err
 	}
@@ -55,15 +55,19 @@ func (a *App) ReadParquet(ctx context.Context, spec ParquetSpec) error {
 		return err
 	}
 	defer in.Close()
-	st, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	f, err := parquet.Open(spec.In, in, st.Size(), keys)
+	f, err := openParquet(spec.In, in, keys)
 	if err != nil {
 		return err
 	}
 	return seal.WriteFile(spec.Out, spec.Force, func(w io.Writer) error { return f.WriteCSV(ctx, w) })
+}
+
+func openParquet(path string, in *os.File, keys *parquet.Keys) (*parquet.File, error) {
+	st, err := in.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return parquet.Open(path, in, st.Size(), keys)
 }
 
 func (a *App) parquetKeys(ctx context.Context, spec ParquetSpec) (*parquet.Keys, error) {

@@ -18,6 +18,8 @@ const (
 	Boolean Type = "boolean"
 	Date    Type = "date"
 	Text    Type = "text"
+	Nested  Type = "nested" // Parquet: a list or map, which is no column of a flat table
+	Unread  Type = "unread" // Parquet: its cells were not read; the note says why
 )
 
 // class is what one cell looks like.

@@ -103,7 +103,7 @@ var hints = [...]hint{
 	{Phone, "phone telephone tel mobile fax telefon handy telefono cell cellphone"},
 	{IBAN, "iban"},
 	{Card, "creditcard cardnumber pan"},
-	{BirthDate, "birth birthday birthdate dob geburtsdatum geburtstag geboren naissance nacimiento nascita"},
+	{BirthDate, "born birth birthday birthdate dob geburtsdatum geburtstag geboren naissance nacimiento nascita"},
 	{Postcode, "zip zipcode postcode postal postalcode plz postleitzahl cap cp"},
 	{Address, "address addr street adresse strasse straße rue calle via anschrift direccion indirizzo"},
 	{Name, "name names firstname lastname surname forename fullname vorname nachname familienname nom prenom nombre apellido apellidos cognome"},

@@ -29,6 +29,7 @@ type PreviewColumn struct {
 	Nulls    int64
 	Distinct int64
 	Min, Max string // empty where there is no range or it is hidden
+	Note     string // why there is nothing
 }
 
 // Preview shows up to rows rows of the sample. Columns marked sensitive are
@@ -37,7 +38,7 @@ func (p *Profile) Preview(rows int, reveal ...string) Preview {
 	v := Preview{Format: p.Format, Rows: p.Rows, Omitted: p.Omitted}
 	for _, c := range p.Columns {
 		h := PreviewColumn{
-			Name: printable(c.Name), Type: c.Type, Kind: c.Kind, Nulls: c.Nulls, Distinct: c.Distinct,
+			Name: printable(c.Name), Type: c.Type, Kind: c.Kind, Nulls: c.Nulls, Distinct: c.Distinct, Note: printable(c.Note),
 			Hidden: c.Sensitive && !slices.Contains(reveal, c.Name) && !slices.Contains(reveal, "*"),
 		}
 		if !h.Hidden {

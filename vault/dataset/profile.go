@@ -46,8 +46,9 @@ type ColumnProfile struct {
 	Max       string `cbor:"6,keyasint,omitempty"`
 	Shortest  int64  `cbor:"7,keyasint"` // bytes of the cells that are not null
 	Longest   int64  `cbor:"8,keyasint"`
-	Kind      Kind   `cbor:"9,keyasint,omitempty"` // what it seems to hold
-	Sensitive bool   `cbor:"10,keyasint"`          // hidden in a preview until revealed
+	Kind      Kind   `cbor:"9,keyasint,omitempty"`  // what it seems to hold
+	Sensitive bool   `cbor:"10,keyasint"`           // hidden in a preview until revealed
+	Note      string `cbor:"11,keyasint,omitempty"` // why its cells were not read
 }
 
 // Encode writes p in deterministic CBOR, at most MaxProfile bytes: a sample and

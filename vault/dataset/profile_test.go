@@ -89,9 +89,9 @@ func TestProfileDoesNotDependOnPieces(t *testing.T) {
 		}
 	}
 	r, _ := NewReader("t", CSV, iotest.OneByteReader(strings.NewReader(in.String())))
-	rp, _ := NewRowProfiler("t", CSV, []string{"k", "text", "v"}, 1)
+	rp := newProfiler(CSV, &csvSplitter{names: []string{"k", "text", "v"}}, 1)
 	for rec, err := r.Next(); err == nil; rec, err = r.Next() {
-		rp.Row(rec)
+		rp.row(rec)
 	}
 	got, _ := rp.Finish()
 	if b, _ := got.Encode(); !bytes.Equal(b, whole) {

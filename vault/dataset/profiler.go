@@ -25,26 +25,13 @@ type Profiler struct {
 
 // NewProfiler profiles the table called name, in format f. The seed decides
 // which rows are the sample. The error wraps ErrMalformed for a format that
-// is not CSV, TSV or JSONL; for rows read elsewhere use NewRowProfiler.
+// is not CSV, TSV or JSONL.
 func NewProfiler(name string, f Format, seed uint64) (*Profiler, error) {
 	s, err := newSplitter(name, f)
 	if err != nil {
 		return nil, err
 	}
 	return newProfiler(f, s, seed), nil
-}
-
-// NewRowProfiler profiles rows that another package reads; they are given to
-// Row. The error wraps ErrMalformed or ErrLimit.
-func NewRowProfiler(name string, f Format, columns []string, seed uint64) (*Profiler, error) {
-	at, seen := place{file: name, line: 1}, map[string]int{}
-	for i, c := range columns {
-		if err := at.checkName(i, c, seen); err != nil {
-			return nil, err
-		}
-		seen[c] = i
-	}
-	return newProfiler(f, &csvSplitter{at: at, names: columns}, seed), nil
 }
 
 func newProfiler(f Format, s splitter, seed uint64) *Profiler {
@@ -97,14 +84,14 @@ func (p *Profiler) consume(b []byte, eof bool) (used int) {
 		}
 		used += n
 		if len(p.rec.Fields) > 0 {
-			p.Row(&p.rec)
+			p.row(&p.rec)
 		}
 	}
 	return used
 }
 
-// Row takes one record in. Its fields are copied where they are kept.
-func (p *Profiler) Row(r *Record) {
+// row takes one record in. Its fields are copied where they are kept.
+func (p *Profiler) row(r *Record) {
 	for len(p.cols) < len(r.Fields) {
 		p.cols = append(p.cols, newColumn())
 	}

@@ -36,10 +36,10 @@ func TestArrowReadsWhatIsWritten(t *testing.T) {
 			t.Errorf("column %d is %q, want %q", i, got, name)
 		}
 	}
-	if got := fmt.Sprint(texts(t, r, 1)); got != "[Ann Bob Cid]" {
+	if got := fmt.Sprint(textsOf(t, r, 1)); got != "[Ann Bob Cid]" {
 		t.Error(got)
 	}
-	if got := fmt.Sprint(texts(t, r, 0)); got != "[10115 00123]" {
+	if got := fmt.Sprint(textsOf(t, r, 0)); got != "[10115 00123]" {
 		t.Error(got)
 	}
 	if got := fmt.Sprint(values[int64](t, r, 2)); got != "[30 -5]" {
@@ -73,7 +73,7 @@ func arrowReader(b []byte, o ...arrow.FileDecryptionOption) (*file.Reader, error
 	return file.NewParquetReader(bytes.NewReader(b), file.WithReadProps(props))
 }
 
-func texts(t *testing.T, r *file.Reader, column int) []string {
+func textsOf(t *testing.T, r *file.Reader, column int) []string {
 	var out []string
 	for _, v := range values[arrow.ByteArray](t, r, column) {
 		out = append(out, string(v))

@@ -4,12 +4,12 @@
 // columns, so that a reader can be given some columns and not others. This
 // package itself reads a file only with all its keys.
 //
-// Tables are flat: groups become columns with a dot in their name, lists and
-// maps are refused.
+// Tables are flat: groups become columns with a dot in their name. Lists and
+// maps are named by a profile and refused by the rest.
 //
-// Malformed files end in an error, never in a panic. Not bounded: a page may
-// claim, and a compressed page may expand to, more memory than there is. Files
-// of strangers belong into a process with a memory limit.
+// Malformed files end in an error, never in a panic. ProfileOf reads files of
+// strangers in bounded memory: see pages. Open is not bounded: a page may claim,
+// and a compressed page may expand to, more memory than there is.
 package parquet
 
 import (
@@ -74,6 +74,8 @@ func derive(key *[32]byte, use, name string) ([32]byte, error) {
 // File is an open Parquet file.
 type File struct {
 	name    string
+	src     io.ReaderAt // in clear
+	size    int64
 	file    *pq.File
 	columns []string
 	formats []format
@@ -102,7 +104,7 @@ func Open(name string, r io.ReaderAt, size int64, keys *Keys) (f *File, err erro
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrParquet, name, err)
 	}
-	f = &File{name: name, file: file}
+	f = &File{name: name, src: r, size: size, file: file}
 	if err := f.flatten(file.Root(), nil); err != nil {
 		return nil, err
 	}

@@ -13,18 +13,6 @@ import (
 	"cipherdeck/vault/dataset"
 )
 
-// Profile profiles the file like dataset.ProfileOf does a CSV.
-func (f *File) Profile(ctx context.Context, seed uint64) (*dataset.Profile, error) {
-	p, err := dataset.NewRowProfiler(f.name, dataset.Parquet, f.columns, seed)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Each(ctx, func(r *dataset.Record) error { p.Row(r); return nil }); err != nil {
-		return nil, err
-	}
-	return p.Finish()
-}
-
 // maxCells is dataset's bound of a table in memory, 1 GiB.
 const maxCells = 128 << 20
 

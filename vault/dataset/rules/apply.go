@@ -185,7 +185,7 @@ func (p *pass) row(rec *dataset.Record) error {
 func (p *pass) changed(c *plan, cell []byte, line int64) error {
 	if c.action != Encrypt {
 		trimmed := bytes.TrimSpace(cell)
-		if len(trimmed) == 0 {
+		if dataset.Null(trimmed) {
 			p.writer.cell(c.name, cell[:0], false)
 			return nil
 		}

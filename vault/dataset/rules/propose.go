@@ -28,6 +28,9 @@ func Propose(p *dataset.Profile) (*File, []Reason) {
 }
 
 func propose(c dataset.ColumnProfile) (Rule, string) {
+	if c.Type == dataset.Unread || c.Type == dataset.Nested {
+		return Rule{Action: Drop}, "its cells were not read, so nothing is known of it"
+	}
 	switch c.Kind {
 	case dataset.Email, dataset.IBAN, dataset.Phone:
 		return Rule{Action: Token}, "points at one person; a token can still be counted and joined"

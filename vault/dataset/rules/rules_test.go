@@ -31,6 +31,18 @@ func apply(t testing.TB, f *File, key *[32]byte, form dataset.Format, in string)
 	return out.String(), s, err
 }
 
+// What stands for a missing value is none: it gets no token, no mask and no
+// noise, and is not counted as unreadable. Encrypted it looks like any other.
+func TestNullsStayEmpty(t *testing.T) {
+	f := mustParse(t, `{"v":1,"other":"keep","columns":[{"column":"a","rule":"token"},{"column":"b","rule":"mask"},{"column":"c","rule":"noise","shape":"uniform","scale":1},{"column":"d","rule":"encrypt"}]}`)
+	key := [32]byte{1}
+	out, s, err := apply(t, f, &key, dataset.CSV, "a,b,c,d,e\nNA,null,NaN,NA,NA\n")
+	row := strings.Split(strings.Split(out, "\n")[1], ",")
+	if err != nil || row[0]+row[1]+row[2] != `""` || len(row[3]) < 50 || row[4] != "NA" || len(s.Suppressed) != 0 {
+		t.Errorf("%q %+v %v", out, s, err)
+	}
+}
+
 func TestParseNamesTheField(t *testing.T) {
 	for in, want := range map[string]string{
 		`{`:                          "r.json: file",
