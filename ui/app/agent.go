@@ -25,8 +25,17 @@ func (a *App) byAgent(ctx context.Context) (*vault.Vault, error) {
 
 // RunAgent holds keys of vaults and serves them to this user's commands until
 // ctx ends. It forgets them on SIGHUP, before the machine sleeps, and when
-// their time is over.
-func RunAgent(ctx context.Context, sink progress.Sink) error {
+// their time is over. program asks for each use of a key that is to be
+// confirmed; if it is empty the App's AskYes does, and if that is nil such keys
+// are refused.
+func (a *App) RunAgent(ctx context.Context, program string, sink progress.Sink) error {
+	ask := a.cfg.AskYes
+	if program != "" {
+		var err error
+		if ask, err = askProgram(program); err != nil {
+			return err
+		}
+	}
 	if err := secmem.Harden(); err != nil {
 		sink.Note("not-hardened", "cause", err.Error()) // keys are locked in memory all the same
 	}
@@ -34,22 +43,22 @@ func RunAgent(ctx context.Context, sink progress.Sink) error {
 	if err != nil {
 		return err
 	}
-	g, err := agent.Listen(agent.Config{})
+	g, err := agent.Listen(agent.Config{Confirm: asksAgent(ask)})
 	if err != nil {
 		return err
 	}
-	sink.Note("listening", "socket", socket)
+	sink.Note("listening", "socket", socket, "confirms", ask != nil)
 	return g.Serve(ctx)
 }
 
 // LendToAgent gives the open vault's key to the agent for life, or until it was
-// not used for idle.
-func (a *App) LendToAgent(ctx context.Context, life, idle time.Duration) error {
+// not used for idle. With confirm each use is asked about.
+func (a *App) LendToAgent(ctx context.Context, life, idle time.Duration, confirm bool) error {
 	v, _, err := a.opened()
 	if err != nil {
 		return err
 	}
-	return agent.Client{}.Put(ctx, v, life, idle, false)
+	return agent.Client{}.Put(ctx, v, life, idle, confirm)
 }
 
 // LockAgent makes the agent forget all keys.

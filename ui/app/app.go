@@ -48,10 +48,11 @@ type Config struct {
 	Home      string // folder of the vault
 	Now       func() time.Time
 	Ask       Ask
-	AskNew    Ask // for a new secret, once the vault is open; nil: Ask
-	AskPIN    Ask // for the PIN of a device; nil: as a passphrase
-	AskCode   Ask // for what is on paper: a recovery code, a share; nil: not at all
-	Way       Way // how to open the vault; "": the first way that works
+	AskNew    Ask    // for a new secret, once the vault is open; nil: Ask
+	AskPIN    Ask    // for the PIN of a device; nil: as a passphrase
+	AskCode   Ask    // for what is on paper: a recovery code, a share; nil: not at all
+	AskYes    AskYes // the agent's question before a key is used; nil: nobody can be asked
+	Way       Way    // how to open the vault; "": the first way that works
 	Devices   Devices
 	Unlock    time.Duration     // how long deriving a key from a new passphrase may take; 0: the least
 	Notice    func(text string) // told what a person should know and is no error; may be nil

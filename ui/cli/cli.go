@@ -129,6 +129,9 @@ func (env Env) config(a *action.Action, args action.Args, home string) (app.Conf
 	if sec.given() || args.Has("no-agent") {
 		cfg.Agent = ""
 	}
+	if a.Daemon {
+		cfg.AskYes = terminalYes()
+	}
 	var err error
 	if cfg.Unlock, err = app.UnlockTime(args.Get("unlock-time")); err != nil {
 		return cfg, err
