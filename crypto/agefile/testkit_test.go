@@ -3,16 +3,15 @@ package agefile
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"compress/zlib"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"cipherdeck/crypto/vectors"
 )
 
 // kitFile is one file of the CCTV age test kit: fields, then an age file.
@@ -71,27 +70,11 @@ func decrypt(file []byte, ids []Identity) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// testkit reads the archive of vectors beside the repository.
+// testkit reads the archive of vectors.
 func testkit(t *testing.T) []kitFile {
 	t.Helper()
-	root := ".."
-	for {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			break
-		}
-		root = filepath.Join(root, "..")
-	}
-	f, err := os.Open(filepath.Join(root, "..", "shared", "vectors", "c2sp", "age-testkit.tar.gz"))
-	if err != nil {
-		t.Skipf("SKIPPED: the CCTV age test kit is missing (../shared/vectors/c2sp/age-testkit.tar.gz); hostile age files are NOT tested")
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var kit []kitFile
-	for r := tar.NewReader(z); ; {
+	for r := tar.NewReader(bytes.NewReader(vectors.File(t, "c2sp/age-testkit.tar.gz"))); ; {
 		h, err := r.Next()
 		if err == io.EOF {
 			return kit

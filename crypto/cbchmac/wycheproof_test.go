@@ -2,49 +2,12 @@ package cbchmac
 
 import (
 	"bytes"
-	"compress/gzip"
 	"crypto/aes"
 	"crypto/cipher"
-	"encoding/hex"
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
+
+	"cipherdeck/crypto/vectors"
 )
-
-// wycheproof reads a set of test groups from ../shared/vectors beside the
-// repository.
-func wycheproof(t *testing.T, name string, groups any) {
-	t.Helper()
-	root := ".."
-	for {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			break
-		}
-		root = filepath.Join(root, "..")
-	}
-	f, err := os.Open(filepath.Join(root, "..", "shared", "vectors", "wycheproof", name+"_test.json.gz"))
-	if err != nil {
-		t.Skipf("SKIPPED, PUBLIC TEST VECTORS ARE MISSING: %v", err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.NewDecoder(z).Decode(&struct {
-		Groups any `json:"testGroups"`
-	}{groups}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(b []byte) (err error) {
-	*h, err = hex.AppendDecode(nil, b)
-	return err
-}
 
 // PKCS#7 padding as chunks use it.
 func TestWycheproofPadding(t *testing.T) {
@@ -52,11 +15,11 @@ func TestWycheproofPadding(t *testing.T) {
 		KeySize int `json:"keySize"`
 		Tests   []struct {
 			ID               int `json:"tcId"`
-			Key, IV, Msg, CT hexBytes
+			Key, IV, Msg, CT vectors.Hex
 			Result           string
 		}
 	}
-	wycheproof(t, "aes_cbc_pkcs5", &groups)
+	vectors.Wycheproof(t, "aes_cbc_pkcs5", &groups)
 	n := 0
 	for _, g := range groups {
 		for _, c := range g.Tests {

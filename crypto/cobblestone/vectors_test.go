@@ -2,16 +2,14 @@ package cobblestone
 
 import (
 	"bytes"
-	"compress/gzip"
 	"compress/zlib"
 	"crypto/sha512"
 	"encoding/hex"
-	"encoding/json"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
+
+	"cipherdeck/crypto/vectors"
 )
 
 type vector struct {
@@ -28,36 +26,10 @@ type vector struct {
 
 func loadVectors(t *testing.T) []vector {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	f, err := os.Open(filepath.Join(dir, "../shared/vectors/wycheproof/c2sp_chunked_encryption_aes_256_gcm_test.json.gz"))
-	if err != nil {
-		t.Skipf("SKIPPED, PUBLIC TEST VECTORS ARE MISSING: %v", err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Groups []struct{ Tests []vector } `json:"testGroups"`
-	}
-	if err := json.NewDecoder(z).Decode(&file); err != nil {
-		t.Fatal(err)
-	}
+	var groups []struct{ Tests []vector }
+	vectors.Wycheproof(t, "c2sp_chunked_encryption_aes_256_gcm", &groups)
 	var all []vector
-	for _, g := range file.Groups {
+	for _, g := range groups {
 		all = append(all, g.Tests...)
 	}
 	return all
@@ -89,11 +61,11 @@ func (v vector) is(plain []byte) bool {
 
 // All published vectors, by every way of opening a message.
 func TestWycheproof(t *testing.T) {
-	vectors := loadVectors(t)
-	if len(vectors) != 35 {
-		t.Errorf("%d vectors, want 35", len(vectors))
+	all := loadVectors(t)
+	if len(all) != 35 {
+		t.Errorf("%d vectors, want 35", len(all))
 	}
-	for _, v := range vectors {
+	for _, v := range all {
 		key, ctx, ct, ok := v.bytes(t)
 		if !ok {
 			if v.Result == "valid" {

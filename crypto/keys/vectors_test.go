@@ -4,51 +4,28 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"filippo.io/keygen"
-)
 
-// vectorFile finds ../shared/vectors/name beside the repository.
-func vectorFile(t *testing.T, name string) []byte {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "..", "shared", "vectors", name))
-	if err != nil {
-		t.Skipf("SKIPPED, PUBLIC TEST VECTORS ARE MISSING: %v", err)
-	}
-	return b
-}
+	"cipherdeck/crypto/vectors"
+)
 
 // The generator that RSA stands on reproduces the published keys of
 // c2sp.org/det-keygen, the 8192-bit one too: its seed is a lucky one.
 func TestDetKeygenVectors(t *testing.T) {
-	var vectors []struct {
+	var all []struct {
 		Bits int    `json:"bits"`
 		Seed []byte `json:"seed"`
 		Key  []byte `json:"private_key_pkcs8"`
 	}
-	if err := json.Unmarshal(vectorFile(t, "c2sp/det-keygen-rsa.json"), &vectors); err != nil {
+	if err := json.Unmarshal(vectors.File(t, "c2sp/det-keygen-rsa.json.gz"), &all); err != nil {
 		t.Fatal(err)
 	}
-	if len(vectors) != 21 {
-		t.Errorf("%d vectors, want 21", len(vectors))
+	if len(all) != 21 {
+		t.Errorf("%d vectors, want 21", len(all))
 	}
-	for i, v := range vectors {
+	for i, v := range all {
 		got, err := keygen.RSA(v.Bits, v.Seed)
 		if err != nil {
 			t.Errorf("vector %d: %v", i, err)
