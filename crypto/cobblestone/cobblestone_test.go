@@ -19,10 +19,11 @@ func noise(n int) []byte {
 	return b
 }
 
-// Lengths about every boundary there is: chunk, batch, and several batches.
+// Lengths about every boundary there is: chunk, batch, stretch, and several of
+// them.
 func lengths() []int {
 	var out []int
-	for _, at := range []int{0, ChunkSize, 2 * ChunkSize, batchPlain, 2 * batchPlain, 7 * batchPlain} {
+	for _, at := range []int{0, ChunkSize, 2 * ChunkSize, batchPlain, 2 * batchPlain, stretchPlain, 7 * batchPlain, 2 * stretchPlain} {
 		for _, d := range []int{-1, 0, 1} {
 			if at+d >= 0 {
 				out = append(out, at+d)
@@ -40,6 +41,7 @@ func TestEveryWayOfSealingOpensEveryWay(t *testing.T) {
 			"Seal":     func(p []byte) ([]byte, error) { return Seal(testKey, ctx, p) },
 			"Write":    func(p []byte) ([]byte, error) { return sealStream(ctx, p, 10007) },
 			"ReadFrom": func(p []byte) ([]byte, error) { return sealStream(ctx, p, 0) },
+			"Parallel": func(p []byte) ([]byte, error) { return sealParallel(ctx, p) },
 		} {
 			sealed, err := seal(plain)
 			if err != nil || int64(len(sealed)) != SealedSize(int64(n)) {
@@ -49,10 +51,11 @@ func TestEveryWayOfSealingOpensEveryWay(t *testing.T) {
 				t.Fatalf("PlainSize(%d) = %d, %v, want %d", len(sealed), size, err, n)
 			}
 			for oname, open := range map[string]func() ([]byte, error){
-				"Open":    func() ([]byte, error) { return Open(testKey, ctx, sealed) },
-				"Read":    func() ([]byte, error) { return openStream(testKey, ctx, sealed, readAll) },
-				"WriteTo": func() ([]byte, error) { return openStream(testKey, ctx, sealed, writeTo) },
-				"Mixed":   func() ([]byte, error) { return openStream(testKey, ctx, sealed, readSomeThenWriteTo) },
+				"Open":     func() ([]byte, error) { return Open(testKey, ctx, sealed) },
+				"Read":     func() ([]byte, error) { return openStream(testKey, ctx, sealed, readAll) },
+				"WriteTo":  func() ([]byte, error) { return openStream(testKey, ctx, sealed, writeTo) },
+				"Mixed":    func() ([]byte, error) { return openStream(testKey, ctx, sealed, readSomeThenWriteTo) },
+				"Parallel": func() ([]byte, error) { return openParallel(ctx, sealed) },
 			} {
 				if got, err := open(); err != nil || !bytes.Equal(got, plain) {
 					t.Errorf("%s then %s of %d bytes: got %d, %v", sname, oname, n, len(got), err)
@@ -181,6 +184,8 @@ func refused(t *testing.T, name string, bad []byte) {
 	check("Read", err)
 	_, err = openStream(testKey, nil, bad, writeTo)
 	check("WriteTo", err)
+	_, err = openParallel(nil, bad)
+	check("Parallel", err)
 	r, err := NewReaderAt(bytes.NewReader(bad), int64(len(bad)), testKey, nil)
 	if err == nil {
 		_, err = io.ReadAll(io.NewSectionReader(r, 0, r.Size()))
@@ -207,12 +212,15 @@ func TestReadAt(t *testing.T) {
 
 var errDisk = errors.New("no space left")
 
-// fullDisk fails after n bytes.
-type fullDisk struct{ n int }
+// fullDisk takes nothing after n bytes, and says err.
+type fullDisk struct {
+	n   int
+	err error
+}
 
 func (d *fullDisk) Write(p []byte) (int, error) {
 	if d.n -= len(p); d.n < 0 {
-		return 0, errDisk
+		return 0, d.err
 	}
 	return len(p), nil
 }
@@ -220,13 +228,19 @@ func (d *fullDisk) Write(p []byte) (int, error) {
 func TestErrorsOfTheOtherSide(t *testing.T) {
 	plain := noise(9 * batchPlain)
 	for _, room := range []int{0, HeaderSize, batchSealed, 5 * batchSealed} {
-		w, err := NewWriter(&fullDisk{room}, testKey, nil)
-		if err == nil {
-			_, err1 := w.Write(plain)
-			err = errors.Join(err1, w.Close())
-		}
-		if !errors.Is(err, errDisk) {
-			t.Errorf("disk of %d bytes: %v", room, err)
+		for _, says := range []error{errDisk, nil} { // against the rules: nothing taken, no error
+			want := says
+			if want == nil {
+				want = io.ErrShortWrite
+			}
+			w, err := NewWriter(&fullDisk{room, says}, testKey, nil)
+			if err == nil {
+				_, err1 := w.Write(plain)
+				err = errors.Join(err1, w.Close())
+			}
+			if !errors.Is(err, want) {
+				t.Errorf("disk of %d bytes: %v, want %v", room, err, want)
+			}
 		}
 	}
 	sealed, _ := Seal(testKey, nil, plain)
@@ -241,7 +255,11 @@ func TestErrorsOfTheOtherSide(t *testing.T) {
 		}
 	}
 	r, _ := NewReader(bytes.NewReader(sealed), testKey, nil)
-	if _, err := r.WriteTo(&fullDisk{batchPlain}); !errors.Is(err, errDisk) {
+	if _, err := r.WriteTo(&fullDisk{batchPlain, errDisk}); !errors.Is(err, errDisk) {
+		t.Error(err)
+	}
+	r, _ = NewReader(bytes.NewReader(sealed), testKey, nil)
+	if _, err := r.WriteTo(&fullDisk{batchPlain, nil}); !errors.Is(err, io.ErrShortWrite) {
 		t.Error(err)
 	}
 }

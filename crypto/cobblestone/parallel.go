@@ -31,7 +31,7 @@ func SealParallel(dst io.WriterAt, src io.ReaderAt, size int64, key [KeySize]byt
 	if err != nil {
 		return err
 	}
-	if _, err := dst.WriteAt(header, 0); err != nil {
+	if err := writeAt(dst, header, 0); err != nil {
 		return err
 	}
 	stretches := size/stretchPlain + 1
@@ -39,7 +39,7 @@ func SealParallel(dst io.WriterAt, src io.ReaderAt, size int64, key [KeySize]byt
 		at := i * stretchPlain
 		b.in = slices.Grow(b.in[:0], stretchPlain)[:min(stretchPlain, size-at)]
 		if n, err := src.ReadAt(b.in, at); n < len(b.in) {
-			if err == io.EOF {
+			if err == nil || err == io.EOF {
 				err = fmt.Errorf("%w: byte %d of %d is not there", io.ErrUnexpectedEOF, at+int64(n), size)
 			}
 			return err
@@ -47,8 +47,7 @@ func SealParallel(dst io.WriterAt, src io.ReaderAt, size int64, key [KeySize]byt
 		b.out = m.seal(slices.Grow(b.out[:0], stretchSealed+tagSize), b.in, i*stretchChunks, i == stretches-1)
 		write.Lock()
 		defer write.Unlock()
-		_, err := dst.WriteAt(b.out, HeaderSize+i*stretchSealed)
-		return err
+		return writeAt(dst, b.out, HeaderSize+i*stretchSealed)
 	})
 }
 
@@ -75,10 +74,23 @@ func OpenParallel(dst io.WriterAt, src io.ReaderAt, size int64, key [KeySize]byt
 		b.out = out
 		write.Lock()
 		defer write.Unlock()
-		_, err = dst.WriteAt(out, i*stretchPlain)
-		return err
+		return writeAt(dst, out, i*stretchPlain)
 	})
 	return r.size, err
+}
+
+func writeAt(dst io.WriterAt, p []byte, off int64) error {
+	n, err := dst.WriteAt(p, off)
+	return whole(n, len(p), err)
+}
+
+// whole is the error of a write of n bytes that should have been want: a
+// destination that says nothing of what it left out would lose it for good.
+func whole(n, want int, err error) error {
+	if err == nil && n < want {
+		return io.ErrShortWrite
+	}
+	return err
 }
 
 // spread does the work for every stretch, on all processors, and returns the

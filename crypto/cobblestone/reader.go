@@ -95,7 +95,7 @@ func (r *Reader) WriteTo(dst io.Writer) (n int64, err error) {
 	emit := func(out []byte) error {
 		k, err := dst.Write(out)
 		n += int64(k)
-		return err
+		return whole(k, len(out), err)
 	}
 	for len(r.unread) > 0 || len(r.queue) > 0 { // what Read had begun
 		if err := emit(r.unread); err != nil {

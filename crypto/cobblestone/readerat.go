@@ -82,7 +82,10 @@ func (r *ReaderAt) ReadAt(p []byte, off int64) (n int, err error) {
 // the plaintext of each, in order, to use.
 func (r *ReaderAt) chunks(first, last int64, use func(plain []byte)) error {
 	buf := r.bufs.Get().(*[]byte)
-	defer r.bufs.Put(buf)
+	defer func() {
+		clear(*buf) // no plaintext waits there for the next one
+		r.bufs.Put(buf)
+	}()
 	size := min((last-first+1)*sealedSize, r.size-first*ChunkSize+(last-first+1)*tagSize)
 	*buf = slices.Grow((*buf)[:0], int(size))[:size]
 	if err := readAt(r.src, *buf, HeaderSize+first*sealedSize); err != nil {
@@ -106,7 +109,7 @@ func readAt(src io.ReaderAt, p []byte, off int64) error {
 	if n == len(p) {
 		return nil
 	}
-	if errors.Is(err, io.EOF) {
+	if err == nil || errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: it ends before byte %d", ErrTruncated, off+int64(len(p)))
 	}
 	return err

@@ -28,16 +28,16 @@ func NewWriter(dst io.Writer, key [KeySize]byte, context []byte) (*Writer, error
 	if err != nil {
 		return nil, err
 	}
-	if _, err := dst.Write(header); err != nil {
-		return nil, err
+	if n, err := dst.Write(header); whole(n, len(header), err) != nil {
+		return nil, whole(n, len(header), err)
 	}
 	work := func(b *batch) {
 		b.out = slices.Grow(b.out[:0], len(b.in)+(len(b.in)/ChunkSize+1)*tagSize)
 		b.out = m.seal(b.out, b.in, b.first, b.last)
 	}
 	emit := func(out []byte) error {
-		_, err := dst.Write(out)
-		return err
+		n, err := dst.Write(out)
+		return whole(n, len(out), err)
 	}
 	return &Writer{p: newPipeline(work, emit)}, nil
 }
