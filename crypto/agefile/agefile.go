@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -68,15 +67,13 @@ func content(ctx context.Context, w io.Writer, src *seal.Reader, sink progress.S
 // ExportFile opens the container in with ids and writes its content as the age
 // file out, whole or not at all, as seal.OpenFile does.
 func ExportFile(ctx context.Context, out, in string, ids []seal.Identity, to []Recipient, o Options) error {
-	src, err := os.Open(in)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	r, err := seal.Open(src, ids...)
-	if err == nil {
-		err = seal.WriteFile(out, o.Force, func(w io.Writer) error { return Export(ctx, w, r, to, o) })
-	}
+	err := seal.ConvertFile(out, in, o.Force, func(w io.Writer, src io.Reader) error {
+		r, err := seal.Open(src, ids...)
+		if err != nil {
+			return err
+		}
+		return Export(ctx, w, r, to, o)
+	})
 	if err != nil {
 		return fmt.Errorf("export %s: %w", in, err)
 	}
@@ -139,14 +136,9 @@ func (c *plaintext) Read(p []byte) (int, error) {
 
 // ImportFile makes the container out from the age file in; the content is
 // never on disk in clear. Errors are those of Decrypt, seal.Seal and
-// seal.WriteFile.
+// seal.ConvertFile.
 func ImportFile(ctx context.Context, out, in string, ids []Identity, to []seal.Recipient, o seal.FileOptions) error {
-	src, err := os.Open(in)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	err = seal.WriteFile(out, o.Force, func(w io.Writer) error {
+	err := seal.ConvertFile(out, in, o.Force, func(w io.Writer, src io.Reader) error {
 		r, err := Decrypt(src, ids...)
 		if err != nil {
 			return err

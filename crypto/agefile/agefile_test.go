@@ -266,6 +266,46 @@ func TestBadContainerMakesNoAgeFile(t *testing.T) {
 	}
 }
 
+// The file that is converted is not the one that is written, by any of its
+// names, and a pipe is not waited for.
+func TestPathsThatAreRefused(t *testing.T) {
+	tmp := t.TempDir()
+	k := kinds(t)["X25519"]
+	to, _ := ParseRecipient(k.recipient)
+	ids, _ := ReadIdentities(strings.NewReader(k.identity), nil)
+	box, age, hard := filepath.Join(tmp, "box"), filepath.Join(tmp, "age"), filepath.Join(tmp, "hard")
+	if err := os.Rename(sealed(t, write(t, filepath.Join(t.TempDir(), "in"), []byte("hello"))), box); err != nil {
+		t.Fatal(err)
+	}
+	export := func(out, in string) error {
+		return ExportFile(t.Context(), out, in, []seal.Identity{epoch()}, []Recipient{to}, Options{Force: true})
+	}
+	imports := func(out, in string) error {
+		return ImportFile(t.Context(), out, in, ids, []seal.Recipient{epoch()}, seal.FileOptions{Force: true})
+	}
+	if err := errors.Join(export(age, box), os.Link(age, hard)); err != nil {
+		t.Skip(err)
+	}
+	for name, err := range map[string]error{
+		"export": export(box, box), "import": imports(age, age), "hard link": imports(hard, age), "other path": imports(tmp+"/./age", age),
+	} {
+		if !errors.Is(err, seal.ErrSameFile) {
+			t.Errorf("%s onto itself: %v", name, err)
+		}
+	}
+	for _, in := range []string{tmp, os.DevNull} {
+		if err := export(filepath.Join(tmp, "out"), in); !errors.Is(err, seal.ErrNotRegular) {
+			t.Errorf("export %s: %v", in, err)
+		}
+		if err := imports(filepath.Join(tmp, "out"), in); !errors.Is(err, seal.ErrNotRegular) {
+			t.Errorf("import %s: %v", in, err)
+		}
+	}
+	if err := imports(filepath.Join(tmp, "again"), age); err != nil {
+		t.Error("the age file is not what it was:", err)
+	}
+}
+
 func TestKeysThatAreRefused(t *testing.T) {
 	k := kinds(t)["X25519"]
 	for _, s := range []string{"", "age1", "age1pq1x", "ssh-dss AAAA", "ssh-rsa !", k.identity, k.recipient + "x"} {

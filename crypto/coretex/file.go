@@ -7,7 +7,6 @@ import (
 	"crypto/cipher"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"cipherdeck/crypto/seal"
@@ -114,15 +113,10 @@ func (r *Reader) Result() Result { return r.res }
 
 // Rewrap seals a Coretex file as the container out, whole or not at all, without
 // the plaintext ever being on disk. Tell the person Warning before. Errors are
-// those of NewReader, Read, seal.SealStream and seal.WriteFile.
+// those of NewReader, Read, seal.SealStream and seal.ConvertFile.
 func Rewrap(ctx context.Context, out, in string, key [32]byte, to []seal.Recipient, o seal.FileOptions) (Result, error) {
-	src, err := os.Open(in)
-	if err != nil {
-		return Result{}, err
-	}
-	defer src.Close()
 	var res Result
-	err = seal.WriteFile(out, o.Force, func(w io.Writer) error {
+	err := seal.ConvertFile(out, in, o.Force, func(w io.Writer, src io.Reader) error {
 		r, err := NewReader(src, key)
 		if err != nil {
 			return err

@@ -1,7 +1,9 @@
 package seal
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,8 +39,8 @@ func (o FileOptions) flags() uint16 {
 //
 // out appears whole, readable by its owner alone, or not at all: it is written
 // under a temporary name beside it (".cipherdeck-….part"), flushed to disk and
-// renamed. Errors wrap ErrExists, ErrSameFile, ErrNotRegular, those of Seal and
-// those of archive.Pack.
+// renamed. Errors wrap ErrExists, ErrSameFile, ErrNotRegular, ErrChanged, those of
+// Seal and those of archive.Pack.
 func SealFile(ctx context.Context, out, in string, m Meta, to []Recipient, o FileOptions) error {
 	if st, err := os.Stat(in); err == nil && st.IsDir() {
 		return sealDir(ctx, out, in, m, to, o, st)
@@ -52,14 +54,29 @@ func SealFile(ctx context.Context, out, in string, m Meta, to []Recipient, o Fil
 	m.Size = st.Size()
 	err = writeWhole(out, st, o.Force, func(dst *os.File) error {
 		if o.flags() == 0 {
-			return sealParallel(ctx, dst, src, m, to, o.Sink)
+			err = sealParallel(ctx, dst, src, m, to, o.Sink)
+		} else {
+			err = sealFlags(ctx, dst, src, m, to, o.flags(), o.Sink)
 		}
-		return sealFlags(ctx, dst, src, m, to, o.flags(), o.Sink)
+		if err != nil && !errors.Is(err, ErrMeta) {
+			return err
+		}
+		return cmp.Or(unchanged(src, st), err)
 	})
 	if err != nil {
 		return fmt.Errorf("seal %s: %w", in, err)
 	}
 	return nil
+}
+
+// unchanged refuses a source that was written to while it was read: what was
+// read may be a mixture that never was its content.
+func unchanged(src *os.File, before os.FileInfo) error {
+	now, err := src.Stat()
+	if err == nil && (now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime())) {
+		err = fmt.Errorf("%w: while it was read", ErrChanged)
+	}
+	return err
 }
 
 // from takes from the file what m does not say.

@@ -243,29 +243,40 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// A file that grows while it is read would be sealed with a wrong length.
-func TestSourceThatGrows(t *testing.T) {
-	dir := t.TempDir()
-	in := writeFile(t, filepath.Join(dir, "in"), make([]byte, 1000))
-	grow := growing{name: in}
-	if err := SealFile(t.Context(), filepath.Join(dir, "out"), in, Meta{}, toEpoch, FileOptions{Sink: grow}); !errors.Is(err, ErrMeta) {
-		t.Error(err)
+// A file that is written to while it is read is not sealed: longer, shorter, or
+// as long as before.
+func TestSourceThatChanges(t *testing.T) {
+	for name, change := range map[string]func(in string) error{
+		"grows":   func(in string) error { return os.WriteFile(in, make([]byte, 3<<20+4), 0o600) },
+		"shrinks": func(in string) error { return os.Truncate(in, 1<<20) },
+		"emptied": func(in string) error { return os.Truncate(in, 0) },
+		"rewritten": func(in string) error {
+			return errors.Join(os.WriteFile(in, bytes.Repeat([]byte{1}, 3<<20), 0o600), os.Chtimes(in, time.Time{}, time.Now().Add(time.Hour)))
+		},
+	} {
+		for _, o := range []FileOptions{{}, {Pad: true}, {CBC: true}} {
+			dir := t.TempDir()
+			in := writeFile(t, filepath.Join(dir, "in"), make([]byte, 3<<20))
+			o.Sink = atPhase{do: func() {
+				if err := change(in); err != nil {
+					t.Error(err)
+				}
+			}}
+			if err := SealFile(t.Context(), filepath.Join(dir, "out"), in, Meta{}, toEpoch, o); !errors.Is(err, ErrChanged) {
+				t.Errorf("%s, %+v: %v", name, o.flags(), err)
+			}
+			only(t, dir, "in")
+		}
 	}
-	only(t, dir, "in")
 }
 
-type growing struct {
+// atPhase is a sink that does something when work begins.
+type atPhase struct {
 	progress.Discard
-	name string
+	do func()
 }
 
-func (g growing) Phase(string, int64, progress.Unit) {
-	f, err := os.OpenFile(g.name, os.O_APPEND|os.O_WRONLY, 0)
-	if err == nil {
-		_, _ = io.WriteString(f, "more")
-		f.Close()
-	}
-}
+func (f atPhase) Phase(string, int64, progress.Unit) { f.do() }
 
 func TestWriteFile(t *testing.T) {
 	dir := t.TempDir()

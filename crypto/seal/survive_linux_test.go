@@ -71,15 +71,71 @@ func TestFullDiskAtEveryStage(t *testing.T) {
 	}
 }
 
+// The same with files of several stretches, which are written in parallel and
+// in any order.
+func TestFullDiskInParallel(t *testing.T) {
+	src := t.TempDir()
+	in, sealed := writeFile(t, filepath.Join(src, "in"), bytes.Repeat([]byte("row\n"), 900_000)), filepath.Join(src, "sealed")
+	if err := SealFile(t.Context(), sealed, in, Meta{}, toEpoch, FileOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	o := FileOptions{Force: true}
+	for name, work := range map[string]func(out string) error{
+		"seal": func(out string) error { return SealFile(t.Context(), out, in, Meta{}, toEpoch, o) },
+		"open": func(out string) error { _, err := OpenFile(t.Context(), out, sealed, byEpoch, o); return err },
+	} {
+		for pages := 2; pages < 880; pages += 73 { // the whole takes 880 and more
+			dir := smallDisk(t, pages)
+			out := writeFile(t, filepath.Join(dir, "out"), []byte("old"))
+			err := work(out)
+			if b, _ := os.ReadFile(out); !errors.Is(err, syscall.ENOSPC) || string(b) != "old" {
+				t.Errorf("%s on %d pages: %v, %q", name, pages, err, b)
+			}
+			only(t, dir, "out")
+			unmount(t, dir)
+		}
+	}
+}
+
+// No room for one more file: the directory is left as it was.
+func TestNoInodesLeft(t *testing.T) {
+	src := t.TempDir()
+	dir, tree := smallDisk(t, 100, "nr_inodes=3"), filepath.Join(src, "tree") // the root, and two
+	box := writeFile(t, filepath.Join(dir, "box"), sealBytes(t, []byte("hello"), Meta{Size: 5}, epoch(1)))
+	writeFile(t, filepath.Join(dir, "last"), nil)
+	before, _ := os.ReadFile(box)
+	os.Mkdir(filepath.Join(src, "d"), 0o700)
+	if err := SealFile(t.Context(), tree, filepath.Join(src, "d"), Meta{}, toEpoch, FileOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	o := FileOptions{Force: true}
+	_, open := OpenFile(t.Context(), filepath.Join(dir, "last"), box, byEpoch, o)
+	_, openDir := OpenFile(t.Context(), filepath.Join(dir, "out"), tree, byEpoch, o)
+	_, add := AddRecipients(t.Context(), box, byEpoch, []Recipient{epoch(2)}, o)
+	_, again := Reseal(t.Context(), box, byEpoch, toEpoch, o)
+	for name, err := range map[string]error{
+		"seal": SealFile(t.Context(), filepath.Join(dir, "last"), box, Meta{}, toEpoch, o), "open": open, "open directory": openDir, "recipients": add, "reseal": again,
+	} {
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if after, _ := os.ReadFile(box); !bytes.Equal(before, after) {
+		t.Error("the container changed")
+	}
+	only(t, dir, "box", "last")
+}
+
 // smallDisk mounts a tmpfs of so many pages.
-func smallDisk(t *testing.T, pages int) string {
+func smallDisk(t *testing.T, pages int, more ...string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(t.TempDir(), "disk")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", pages*os.Getpagesize())); err != nil {
-		t.Skipf("SKIPPED: a small tmpfs cannot be mounted here (%v; root can); full disks are NOT tested", err)
+	options := strings.Join(append(more, fmt.Sprintf("size=%d", pages*os.Getpagesize())), ",")
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		t.Skipf("SKIPPED, NOT TESTED: full disks; a small tmpfs cannot be mounted here (%v; root can)", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
 	return dir

@@ -2,16 +2,12 @@ package seal
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"cipherdeck/crypto/progress"
 )
 
 // Mail programs, FTP in text mode and version control change line ends. The
@@ -111,32 +107,4 @@ func TestMoreThan4GiB(t *testing.T) {
 	if b, _ := os.ReadFile(out); string(b) != "small" {
 		t.Errorf("%q", b)
 	}
-}
-
-// dots tells the parent process how far this one is.
-type dots struct{ progress.Discard }
-
-func (dots) Add(int64) { os.Stdout.WriteString(".") }
-
-// survivor is a child process's work, chosen by an environment variable; it is
-// killed in the midst of it.
-func survivor(work, dir string) error {
-	ctx := context.Background()
-	o := FileOptions{Force: true, Sink: dots{}}
-	os.Stdout.WriteString(".")
-	defer os.Stdout.WriteString(".")
-	box := filepath.Join(dir, "box")
-	switch work {
-	case "seal":
-		return SealFile(ctx, box, filepath.Join(dir, "new"), Meta{}, toEpoch, o)
-	case "seal directory":
-		return SealFile(ctx, box, filepath.Join(dir, "tree"), Meta{}, toEpoch, o)
-	case "recipients":
-		_, err := ReplaceRecipients(ctx, box, byEpoch, []Recipient{epoch(1), epoch(2)}, o)
-		return err
-	case "reseal":
-		_, err := Reseal(ctx, box, byEpoch, toEpoch, o)
-		return err
-	}
-	return fmt.Errorf("no work %q", work)
 }

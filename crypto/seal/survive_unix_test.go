@@ -4,12 +4,14 @@ package seal
 
 import (
 	"bytes"
-
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,40 +33,103 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// kill -9 in a loop while a container is replaced: the old one or the new one
-// is there and verifies, never neither. The child is killed after it has
-// reported n times, for each n until it gets to its end.
-func TestKilledWhileSealing(t *testing.T) {
-	for _, work := range []string{"seal", "seal directory", "recipients", "reseal"} {
-		dir := t.TempDir()
-		old, fresh := bytes.Repeat([]byte("old "), 300_000), bytes.Repeat([]byte("new!"), 300_000)
-		writeFile(t, filepath.Join(dir, "old"), old)
-		writeFile(t, filepath.Join(dir, "new"), fresh)
-		os.Mkdir(filepath.Join(dir, "tree"), 0o700)
-		writeFile(t, filepath.Join(dir, "tree", "a"), fresh)
-		box := filepath.Join(dir, "box")
-		if err := SealFile(t.Context(), box, filepath.Join(dir, "old"), Meta{}, toEpoch, FileOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		ended := false
-		for n := 1; n <= 20 && !ended; n++ {
-			ended = killAfter(t, work, dir, n)
-			v, err := VerifyFile(t.Context(), box, byEpoch, FileOptions{})
-			if err != nil || v.Size < 1_200_000 {
-				t.Fatalf("%s, killed after %d reports: %+v %v", work, n, v, err)
+// kills is how often each kind of work is killed.
+const kills = 20
+
+// kill -9 in a loop while a file or directory is replaced again and again: the
+// old one or the new one is there and whole, never neither. A child process
+// works for ever; it is killed when the unfinished file has grown to a part of
+// its length that is another one each time, or has just got its name.
+func TestKilledWhileWorking(t *testing.T) {
+	for _, work := range []string{"seal", "seal directory", "recipients", "reseal", "open", "open directory"} {
+		t.Run(work, func(t *testing.T) {
+			dir := t.TempDir()
+			contents := map[string][]byte{"odd": bytes.Repeat([]byte("odd "), 800_000), "even": bytes.Repeat([]byte("even"), 810_000)}
+			for name, text := range contents {
+				writeFile(t, filepath.Join(dir, name), text)
+				os.Mkdir(filepath.Join(dir, "tree "+name), 0o700)
+				writeFile(t, filepath.Join(dir, "tree "+name, "a"), text)
+				for _, from := range []string{name, "tree " + name} {
+					if err := SealFile(t.Context(), filepath.Join(dir, from+".sealed"), filepath.Join(dir, from), Meta{}, toEpoch, FileOptions{}); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
-		}
-		parts, _ := filepath.Glob(filepath.Join(dir, ".cipherdeck-*.part"))
-		for _, p := range parts {
-			os.Remove(p)
-		}
-		only(t, dir, "box", "new", "old", "tree")
-		t.Logf("%s: %d unfinished files, to the end: %v", work, len(parts), ended)
+			box, _ := os.ReadFile(filepath.Join(dir, "odd.sealed"))
+			place := filepath.Join(dir, "place")
+			os.Mkdir(place, 0o700)
+			if strings.HasPrefix(work, "open") {
+				writeFile(t, filepath.Join(place, "out"), contents["odd"])
+			} else {
+				writeFile(t, filepath.Join(place, "out"), box)
+			}
+			if work == "open directory" {
+				os.Remove(filepath.Join(place, "out"))
+			}
+			unfinished := 0
+			for i := range kills {
+				killAt(t, work, dir, int64(i)*int64(len(box))/kills)
+				parts, _ := filepath.Glob(filepath.Join(place, ".cipherdeck-*.part"))
+				unfinished += len(parts)
+				for _, p := range parts {
+					os.RemoveAll(p)
+				}
+				if err := wholeOut(t, work, place, contents); err != nil {
+					t.Fatalf("kill %d: %v", i, err)
+				}
+			}
+			t.Logf("%d of %d kills left an unfinished file", unfinished, kills)
+			if unfinished == 0 {
+				t.Log("no kill fell into the writing: this run shows little")
+			}
+		})
 	}
 }
 
-// killAfter runs the work and kills it after n reports; true if it ended first.
-func killAfter(t *testing.T, work, dir string, n int) bool {
+// wholeOut checks that what has the name is one of the two contents.
+func wholeOut(t *testing.T, work, place string, contents map[string][]byte) error {
+	out := filepath.Join(place, "out")
+	es, err := os.ReadDir(place)
+	if err != nil || len(es) > 1 || work != "open directory" && len(es) == 0 {
+		return fmt.Errorf("the directory holds %v: %v", es, err)
+	}
+	var got []byte
+	switch work {
+	case "open":
+		got, err = os.ReadFile(out)
+	case "open directory":
+		if len(es) == 0 {
+			return nil
+		}
+		got, err = os.ReadFile(filepath.Join(out, "a"))
+	case "seal directory":
+		if i, ierr := InspectFile(out); ierr == nil && !i.Archive() { // the file it began with
+			got, _, err = openBytes(must(os.ReadFile(out)), epoch(1))
+			break
+		}
+		tmp := filepath.Join(t.TempDir(), "x")
+		if _, err = OpenFile(t.Context(), tmp, out, byEpoch, FileOptions{}); err == nil {
+			got, err = os.ReadFile(filepath.Join(tmp, "a"))
+		}
+	default:
+		got, _, err = openBytes(must(os.ReadFile(out)), epoch(1))
+	}
+	if err != nil || !bytes.Equal(got, contents["odd"]) && !bytes.Equal(got, contents["even"]) {
+		return fmt.Errorf("%d bytes that are neither the old content nor the new: %v", len(got), err)
+	}
+	return nil
+}
+
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// killAt starts the work and kills it when an unfinished file has so many
+// bytes; with 0 when the first work is done.
+func killAt(t *testing.T, work, dir string, size int64) {
 	t.Helper()
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), survivorWork+"="+work, survivorDir+"="+dir)
@@ -77,16 +142,75 @@ func killAfter(t *testing.T, work, dir string, n int) bool {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = io.ReadFull(out, make([]byte, n))
-	if err == nil {
-		c.Process.Kill()
+	if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
+		c.Wait()
+		t.Fatalf("%s: %v: %s", work, err, diag.String())
 	}
+	for tries := 0; size > 0 && tries < 1<<16 && unfinishedSize(filepath.Join(dir, "place")) < size; tries++ {
+		runtime.Gosched()
+	}
+	c.Process.Kill()
 	io.Copy(io.Discard, out)
-	werr := c.Wait()
-	if err != nil && werr != nil {
-		t.Fatalf("%s: %v: %s", work, werr, diag.String())
+	if c.Wait(); diag.Len() > 0 {
+		t.Fatalf("%s: %s", work, diag.String())
 	}
-	return werr == nil
+}
+
+// unfinishedSize is the length of the unfinished file, -1 if there is none.
+func unfinishedSize(place string) int64 {
+	parts, _ := filepath.Glob(filepath.Join(place, ".cipherdeck-*.part"))
+	for _, p := range parts {
+		if st, err := os.Stat(p); err == nil && st.IsDir() {
+			p = filepath.Join(p, "a")
+		}
+		if st, err := os.Stat(p); err == nil {
+			return st.Size()
+		}
+	}
+	return -1
+}
+
+// survivor is a child process's work, chosen by an environment variable; it
+// goes on until it is killed, and says so after each piece.
+func survivor(work, dir string) error {
+	o := FileOptions{Force: true}
+	out := filepath.Join(dir, "place", "out")
+	for {
+		for _, name := range []string{"even", "odd"} {
+			if err := piece(work, dir, name, out, o); err != nil {
+				return err
+			}
+			os.Stdout.WriteString(".")
+		}
+	}
+}
+
+func piece(work, dir, name, out string, o FileOptions) (err error) {
+	ctx := context.Background()
+	switch work {
+	case "seal":
+		return SealFile(ctx, out, filepath.Join(dir, name), Meta{}, toEpoch, o)
+	case "seal directory":
+		return SealFile(ctx, out, filepath.Join(dir, "tree "+name), Meta{}, toEpoch, o)
+	case "open":
+		_, err = OpenFile(ctx, out, filepath.Join(dir, name+".sealed"), byEpoch, o)
+	case "open directory": // a directory is never replaced
+		gone := filepath.Join(dir, "gone") // at once: a kill must not find half of it
+		if err = os.Rename(out, gone); errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+		if err = errors.Join(err, os.RemoveAll(gone)); err == nil {
+			_, err = OpenFile(ctx, out, filepath.Join(dir, "tree "+name+".sealed"), byEpoch, o)
+		}
+	case "recipients":
+		to := map[string][]Recipient{"odd": toEpoch, "even": {epoch(1), epoch(2)}}
+		_, err = ReplaceRecipients(ctx, out, byEpoch, to[name], o)
+	case "reseal":
+		_, err = Reseal(ctx, out, byEpoch, toEpoch, o)
+	default:
+		err = fmt.Errorf("no work %q", work)
+	}
+	return err
 }
 
 // Pipes must not be waited for, wherever they are.
