@@ -4,6 +4,7 @@
 #   make secret       the same with Go's experiment that erases what keys leave in memory
 #   make demo         build, then run the demonstration; ARGS="…" goes to it
 #   make test         every check; installs Debian packages if it may (.ci/deps)
+#   make test-slow    tests that need minutes or gigabytes of disk; not part of make test
 #   make fuzz         each fuzz target for FUZZTIME seconds
 #   make bench        benchmarks; BENCH= and PKGS= narrow them
 #   make bench-seal sealing beside age, cp and tar on a memory file system
@@ -21,7 +22,7 @@ GO       ?= go
 # Also keeps the race detector and cgo resolvers out: every build is the same.
 export CGO_ENABLED = 0
 
-.PHONY: build secret pkcs11 demo test fuzz bench bench-seal reproducible install uninstall clean
+.PHONY: build secret pkcs11 demo test test-slow fuzz bench bench-seal reproducible install uninstall clean
 
 build:
 	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck .
@@ -40,6 +41,9 @@ demo: build
 test:
 	.ci/deps
 	.ci/test
+
+test-slow:
+	CIPHERDECK_SLOW=1 $(GO) test -v -count=1 -timeout 30m -run 'MoreThan4GiB|HundredThousandFiles' ./crypto/...
 
 fuzz:
 	.ci/fuzz $(FUZZTIME)

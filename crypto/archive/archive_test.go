@@ -423,3 +423,79 @@ func FuzzStream(f *testing.F) {
 		}
 	})
 }
+
+// Offsets that do not fit 32 bits: a file of more than 4 GiB and a small one
+// after it, without a disk that holds them. What was written is zero but for
+// both ends.
+func TestMoreThan4GiB(t *testing.T) {
+	const size = 4<<30 + 12345
+	dst := &endsOf{from: size}
+	w, err := NewWriter(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Add(Entry{Path: "big", Size: size}, zeros{}), w.Add(Entry{Path: "later", Size: 5}, strings.NewReader("small")), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewReader(dst, dst.n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := r.Find("later")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := r.Open(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(data); err != nil || string(got) != "small" {
+		t.Errorf("%q %v", got, err)
+	}
+	s, err := NewStream(io.NewSectionReader(dst, 0, dst.n))
+	var sizes []int64
+	for err == nil {
+		var e Entry
+		if e, err = s.Next(); err == nil {
+			sizes = append(sizes, e.Size)
+		}
+	}
+	if err != io.EOF || len(sizes) != 2 || sizes[0] != size {
+		t.Errorf("%v %v", sizes, err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// endsOf keeps the first 4 KiB and what comes after from; the rest is zero.
+type endsOf struct {
+	from, n    int64
+	head, tail []byte
+}
+
+func (d *endsOf) Write(p []byte) (int, error) {
+	d.head = append(d.head, p[:min(len(p), 4096-len(d.head))]...)
+	if skip := d.from - d.n; skip < int64(len(p)) {
+		d.tail = append(d.tail, p[max(skip, 0):]...)
+	}
+	d.n += int64(len(p))
+	return len(p), nil
+}
+
+func (d *endsOf) ReadAt(p []byte, off int64) (int, error) {
+	clear(p)
+	if off < int64(len(d.head)) {
+		copy(p, d.head[off:])
+	}
+	n := min(int64(len(p)), d.n-off)
+	if end := off + n; end > d.from {
+		at := max(off, d.from)
+		copy(p[at-off:n], d.tail[at-d.from:])
+	}
+	if n < int64(len(p)) {
+		return int(n), io.EOF
+	}
+	return int(n), nil
+}

@@ -169,6 +169,10 @@ func (m Meta) restoreTime(name string) {
 	}
 }
 
+// OpenRegular opens a regular file for reading; other kinds are refused without
+// waiting for them, as all of this package does. Errors wrap ErrNotRegular.
+func OpenRegular(name string) (*os.File, os.FileInfo, error) { return openRegular(name) }
+
 // openRegular opens a file that can be read to an end and read again. The kind
 // is looked at before opening, because opening a FIFO waits for ever.
 func openRegular(name string) (*os.File, os.FileInfo, error) {

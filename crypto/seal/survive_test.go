@@ -54,12 +54,51 @@ func TestNameThatIsNotUTF8(t *testing.T) {
 	}
 }
 
-// More than 4 GiB: offsets that do not fit 32 bits, as a file and in a
-// directory with a small file after it. The file is sparse, the container is not.
-func TestMoreThan4GiB(t *testing.T) {
-	if os.Getenv("CIPHERDECK_SLOW") == "" {
-		t.Skip("SKIPPED: set CIPHERDECK_SLOW=1 to seal files of more than 4 GiB (needs 9 GiB in TMPDIR)")
+// A file with holes is sealed as what it reads as, and comes back the same.
+func TestSparseFile(t *testing.T) {
+	const size = 40<<20 + 77
+	dir := t.TempDir()
+	in, box, out := filepath.Join(dir, "in"), filepath.Join(dir, "box"), filepath.Join(dir, "out")
+	f, err := os.Create(in)
+	if err != nil {
+		t.Fatal(err)
 	}
+	want := make([]byte, size)
+	for _, at := range []int64{0, 17<<20 + 5, size - 4} {
+		copy(want[at:], "data")
+		if _, err := f.WriteAt([]byte("data"), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []FileOptions{{Force: true}, {Force: true, Pad: true}} {
+		if err := SealFile(t.Context(), box, in, Meta{}, toEpoch, o); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenFile(t.Context(), out, box, byEpoch, o); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(out); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%+v: %d bytes, %v", o, len(got), err)
+		}
+	}
+}
+
+// slow skips what takes too long for every run.
+func slow(t *testing.T, needs string) {
+	t.Helper()
+	if os.Getenv("CIPHERDECK_SLOW") == "" {
+		t.Skipf("SKIPPED, NOT TESTED: %s; run: make test-slow", needs)
+	}
+}
+
+// More than 4 GiB on a disk, as a file and in a directory with a small file
+// after it. The file is sparse, the container is not. The short forms of it are
+// TestParallelMoreThan4GiB of cobblestone and TestMoreThan4GiB of archive.
+func TestMoreThan4GiB(t *testing.T) {
+	slow(t, "containers of more than 4 GiB on a disk, which needs 9 GiB in TMPDIR")
 	const size = 4<<30 + 12345
 	tmp := t.TempDir()
 	dir := filepath.Join(tmp, "dir")

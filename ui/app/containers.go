@@ -30,15 +30,11 @@ func (a *App) ListContainer(ctx context.Context, path string, passphrase []byte)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
+	f, st, err := seal.OpenRegular(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
 	r, _, err := seal.OpenArchive(f, st.Size(), who...)
 	if err != nil {
 		return nil, err

@@ -103,7 +103,7 @@ func (a *App) PreviewContainer(ctx context.Context, path string, passphrase []by
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
+	f, _, err := seal.OpenRegular(path)
 	if err != nil {
 		return nil, err
 	}

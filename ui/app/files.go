@@ -117,14 +117,19 @@ func (a *App) Unseal(ctx context.Context, spec SealSpec, in io.Reader, out io.Wr
 		if err != nil {
 			return Sealed{}, err
 		}
-		done := Sealed{Out: spec.Out, Name: m.Name}
-		st, err := os.Stat(spec.Out)
-		if err == nil {
-			done.measure(st)
-		}
-		return done, err
+		return opened(spec.Out, m)
 	}
 	return a.openStream(ctx, spec, in, out, who, sink)
+}
+
+// opened says what was opened as out.
+func opened(out string, m seal.Meta) (Sealed, error) {
+	done := Sealed{Out: out, Name: m.Name}
+	st, err := os.Stat(out)
+	if err == nil {
+		done.measure(st)
+	}
+	return done, err
 }
 
 func (a *App) openStream(ctx context.Context, spec SealSpec, in io.Reader, out io.Writer, who []seal.Identity, sink progress.Sink) (Sealed, error) {
@@ -136,24 +141,25 @@ func (a *App) openStream(ctx context.Context, spec SealSpec, in io.Reader, out i
 		defer f.Close()
 		in = f
 	}
+	if spec.Out != "-" {
+		m, err := seal.OpenStream(ctx, spec.Out, in, who, seal.FileOptions{Force: spec.Force, Sink: sink})
+		if err != nil {
+			return Sealed{}, err
+		}
+		return opened(spec.Out, m)
+	}
 	r, err := seal.Open(in, who...)
 	if err != nil {
 		return Sealed{}, err
 	}
 	done := Sealed{Out: spec.Out, Name: r.Meta.Name}
-	if spec.Out == "-" {
-		done.Size, err = r.Copy(ctx, out, sink)
-		return done, err
-	}
-	return done, seal.WriteFile(spec.Out, spec.Force, func(w io.Writer) (err error) {
-		done.Size, err = r.Copy(ctx, w, sink)
-		return err
-	})
+	done.Size, err = r.Copy(ctx, out, sink)
+	return done, err
 }
 
 // InspectFile reads the header of a container, without any key.
 func InspectFile(path string) (seal.Info, error) {
-	f, err := os.Open(path)
+	f, _, err := seal.OpenRegular(path)
 	if err != nil {
 		return seal.Info{}, err
 	}

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"io"
-	"os"
 
 	"cipherdeck/crypto/seal"
 	"cipherdeck/vault/dataset/parquet"
@@ -50,7 +49,7 @@ func (a *App) ReadParquet(ctx context.Context, spec ParquetSpec) error {
 			return err
 		}
 	}
-	in, err := os.Open(spec.In)
+	in, _, err := seal.OpenRegular(spec.In)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"sort"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/progress"
+	"cipherdeck/crypto/seal"
 	"cipherdeck/remote/api"
 	"cipherdeck/vault"
 	"cipherdeck/vault/account"
@@ -270,7 +270,7 @@ func (a *App) Projects() ([]ProjectInfo, error) {
 // what is not a table of numbers is refused before anything is sent.
 func (a *App) AddFile(ctx context.Context, p *project.Project, path string, kind project.Kind, sink progress.Sink) (project.Item, error) {
 	meta := project.Item{Kind: kind, Name: filepath.Base(path)}
-	f, err := os.Open(path)
+	f, _, err := seal.OpenRegular(path)
 	if err != nil {
 		return project.Item{}, err
 	}
