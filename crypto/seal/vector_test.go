@@ -2,14 +2,21 @@ package seal
 
 import (
 	"bytes"
+	"crypto/hkdf"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
+	"reflect"
 	"testing"
 	"testing/cryptotest"
 
 	"cipherdeck/crypto/archive"
+	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/keys"
 )
@@ -35,9 +42,69 @@ type vectorContainer struct {
 	MetaKey    hexBytes `json:"meta_key"`
 	PayloadKey hexBytes `json:"payload_key"`
 	Context    hexBytes `json:"payload_context"`
+	Facts      hexBytes `json:"facts"` // CBOR, decrypted
+	Steps      steps    `json:"steps"`
 	Name       string   `json:"name"`
 	Plaintext  string   `json:"plaintext,omitempty"`
 	Archive    hexBytes `json:"archive,omitempty"` // the content of a directory
+}
+
+// steps are the values on the way to FEK and into the payload, of the first
+// stanza; those that its type does not have are absent.
+type steps struct {
+	K1       hexBytes `json:"k1,omitempty"`       // hybrid: from RSA-OAEP
+	K2       hexBytes `json:"k2,omitempty"`       // hybrid: from X-Wing
+	Argon2id hexBytes `json:"argon2id,omitempty"` // passphrase
+	KEK      hexBytes `json:"kek,omitempty"`      // hybrid, passphrase, epoch
+	AEAD     hexBytes `json:"chunk_key,omitempty"`
+	Nonce    hexBytes `json:"base_nonce,omitempty"`
+	MAC      hexBytes `json:"cbc_mac_key,omitempty"`
+	AES      hexBytes `json:"cbc_aes_key,omitempty"`
+}
+
+// stepsOf computes them from the container's bytes, step by step as
+// docs/formats/container.md has them.
+func stepsOf(t *testing.T, h *header, payload []byte, f fileKeys, pair keys.Pair, ep *EpochKey, pass *PassphraseKey) (s steps, facts []byte) {
+	t.Helper()
+	var err1, err2, err3 error
+	switch b := h.stanzas[0].Body; h.stanzas[0].Type {
+	case TypeHybrid:
+		kids, rsaCT, enc := b[:2*kidSize], b[2*kidSize:2*kidSize+pair.RSA.Size()], b[len(b)-wrappedSize-encSize:len(b)-wrappedSize]
+		s.K1, err1 = rsa.DecryptOAEP(sha256.New(), nil, pair.RSA, rsaCT, []byte(domain+"/rsa"))
+		s.K2, err2 = xwingReceive(pair.XWing, enc, doc.LP([]byte(domain+"/xwing"), h.file[:]))
+		s.KEK, err3 = hybrid{domain, h.file[:]}.kek(s.K1, s.K2, kids, rsaCT, enc)
+	case TypePassphrase:
+		k, err := cheap.Derive(pass.secret, [16]byte(b))
+		s.Argon2id, err1 = k[:], err
+		s.KEK, err2 = pass.kek(cheap, [16]byte(b), h.file)
+	case TypeEpoch:
+		s.KEK, err1 = ep.kek(h.file)
+	}
+	info, n := "c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\x00", 32+12
+	if h.flags&flagCBC != 0 {
+		info, n = "cipherdeck/cbc-hmac/v1\x00", 32+32
+	}
+	okm, err := hkdf.Expand(sha512.New, f.payload[:], info+string(payload[:24])+string(h.payloadContext()), n+32)
+	if err := errors.Join(err, err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(okm[n:], payload[24:56]) {
+		t.Error("another commitment")
+	}
+	if h.flags&flagCBC != 0 {
+		s.MAC, s.AES = okm[:32], okm[32:64]
+	} else {
+		s.AEAD, s.Nonce = okm[:32], okm[32:44]
+	}
+	a, err := newGCM(f.meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err = a.Open(nil, h.meta[:metaNonce], h.meta[metaNonce:], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, facts
 }
 
 // content is what must come out, and its length as the facts have it.
@@ -52,7 +119,9 @@ func (c vectorContainer) content() ([]byte, int64) {
 type vectorSet struct {
 	Note        string            `json:"note"`
 	Seed        hexBytes          `json:"seed"` // account seed; RSA of 2048 bits
-	Passphrase  string            `json:"passphrase"`
+	RSA         hexBytes          `json:"rsa_pkcs8"`
+	XWing       hexBytes          `json:"xwing_private_key"` // its seed
+	Passphrase  string            `json:"passphrase"`        // Argon2id t=1, 19 MiB, p=1
 	Project     hexBytes          `json:"project"`
 	Epoch       uint32            `json:"epoch"`
 	EpochKey    hexBytes          `json:"epoch_key"`
@@ -85,6 +154,9 @@ func TestVersion1Vectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	pair, ep, pass := v.identities(t)
+	if pkcs8, xwing, err := pair.Marshal(); err != nil || !bytes.Equal(pkcs8, v.RSA) || !bytes.Equal(xwing, v.XWing) {
+		t.Error("the seed gives other private keys", err)
+	}
 	if len(v.Containers) != 12 {
 		t.Errorf("%d containers, want 12", len(v.Containers))
 	}
@@ -106,6 +178,9 @@ func TestVersion1Vectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if s, facts := stepsOf(t, h, c.Container[len(h.raw):], f, pair, ep, pass); !reflect.DeepEqual(s, c.Steps) || !bytes.Equal(facts, c.Facts) {
+			t.Errorf("%s: %+v %x, want %+v %x", c.To, s, facts, c.Steps, c.Facts)
+		}
 		for name, pair := range map[string][2][]byte{
 			"file key": {k[:], c.FileKey}, "header key": {f.header, c.HeaderKey}, "meta key": {f.meta, c.MetaKey},
 			"payload key": {f.payload[:], c.PayloadKey}, "payload context": {h.payloadContext(), c.Context},
@@ -121,13 +196,13 @@ func TestVersion1Vectors(t *testing.T) {
 }
 
 // fill takes the keys of a container apart.
-func (c *vectorContainer) fill(t *testing.T, b []byte, ids ...Identity) {
+func (c *vectorContainer) fill(t *testing.T, b []byte, pair keys.Pair, ep *EpochKey, pass *PassphraseKey) {
 	t.Helper()
 	h, err := readHeader(bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := h.unwrap(ids)
+	k, err := h.unwrap([]Identity{Pair(pair), ep, pass})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,6 +210,7 @@ func (c *vectorContainer) fill(t *testing.T, b []byte, ids ...Identity) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Steps, c.Facts = stepsOf(t, h, b[len(h.raw):], f, pair, ep, pass)
 	c.Container, c.FileKey, c.HeaderKey, c.MetaKey, c.PayloadKey, c.Context = b, k[:], f.header, f.meta, f.payload[:], h.payloadContext()
 }
 
@@ -170,6 +246,11 @@ func writeVectors(t *testing.T) {
 		EpochKey: bytes.Repeat([]byte{0x43}, 32), WrapContext: "project 1 epoch 3", WrappedKey: bytes.Repeat([]byte{0x44}, 32),
 	}
 	pair, ep, pass := v.identities(t)
+	pkcs8, xwing, err := pair.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.RSA, v.XWing = pkcs8, xwing
 	pub, plain := pair.Public(), "The payload of the test vector.\n"
 	add := func(name string, flags uint16, to ...Recipient) {
 		c := vectorContainer{To: name, Name: "vector.txt", Plaintext: plain}
@@ -181,7 +262,7 @@ func writeVectors(t *testing.T) {
 		if err := sealFlags(t.Context(), &b, bytes.NewReader(content), Meta{Name: c.Name, Size: size}, to, flags, nil); err != nil {
 			t.Fatal(err)
 		}
-		c.fill(t, b.Bytes(), Pair(pair), ep, pass)
+		c.fill(t, b.Bytes(), pair, ep, pass)
 		v.Containers = append(v.Containers, c)
 	}
 	add("hybrid", 0, Hybrid(pub))

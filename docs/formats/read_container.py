@@ -11,6 +11,9 @@ D = b"cipherdeck/container/v1"
 lp = lambda *parts: b"".join(struct.pack(">I", len(p)) + p for p in parts)
 expand = lambda key, info, n: HKDFExpand(hashes.SHA512(), n, info).derive(key)
 
+def need(ok, why):  # not assert, which python -O leaves out
+    if not ok: sys.exit("refused: " + why)
+
 def unwrap(kind, body, file_id, how, key, epoch_key=None):
     if kind == 3 and how == "rsa":
         pem = serialization.load_pem_private_key(open(key, "rb").read(), None)
@@ -23,23 +26,28 @@ def unwrap(kind, body, file_id, how, key, epoch_key=None):
 def read(f, *how):
     head = f.read(34)
     magic, version, flags, size, file_id, count = struct.unpack(">8sHHI16sH", head)
-    assert magic == b"\x89CDK\r\n\x1a\n" and version == 1 and flags < 256 and size % 4096 == 0 and 0 < size <= 1 << 20
+    need(magic == b"\x89CDK\r\n\x1a\n" and version == 1 and flags < 256, "not a container of version 1, or a feature of it")
+    need(size % 4096 == 0 and 0 < size <= 1 << 20 and 0 < count <= 1024, "header out of bounds")
     head, at, fek = head + f.read(size - 34), 34, None
     for _ in range(count):
         kind, zero, n = struct.unpack_from(">BBH", head, at)
+        need(zero == 0, "a feature of a stanza")
         fek, at = fek or unwrap(kind, head[at + 4:at + 4 + n], file_id, *how), at + 4 + n
-    assert fek, "not for this key"
+    need(fek, "not for this key")
     header_key, payload_key = (expand(fek, lp(D + label, file_id), 32) for label in (b"/header", b"/payload"))
-    assert hmac.compare_digest(hmac.digest(header_key, head[:-32], "sha256"), head[-32:]), "header was changed"
+    need(len(head) == size and hmac.compare_digest(hmac.digest(header_key, head[:-32], "sha256"), head[-32:]), "header was changed")
     facts = head[at + 4:at + 4 + struct.unpack_from(">I", head, at)[0]]
     context = lp(D + b"/context", struct.pack(">HH", version, flags), file_id, hashlib.sha256(facts).digest())
     okm = expand(payload_key, b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0" + f.read(24) + context, 76)
-    assert hmac.compare_digest(f.read(32), okm[44:]), "payload of another container"
-    plain, chunk, k = b"", b"-" * 16400, 0
-    while len(chunk) == 16400:
+    need(hmac.compare_digest(f.read(32), okm[44:]), "payload of another container")
+    plain, chunk, k = bytearray(), b"-" * 16400, 0
+    while len(chunk) == 16400:  # the last chunk is the first that is shorter; it must be there, and nothing after it
         chunk, nonce = f.read(16400), (int.from_bytes(okm[32:44], "big") ^ k).to_bytes(12, "big")
-        plain, k = plain + AESGCM(okm[:32]).decrypt(nonce, chunk, None), k + 1
-    return plain[:struct.unpack(">Q", plain[-8:])[0]] if flags & 1 else plain
+        plain += AESGCM(okm[:32]).decrypt(nonce, chunk, None)
+        k += 1
+    n = int.from_bytes(plain[-8:], "big") if flags & 1 else len(plain)
+    need(not flags & 1 or n <= len(plain) - 8 and not any(plain[n:-8]), "bytes in the padding")
+    return plain[:n]
 
 if __name__ == "__main__":
     sys.stdout.buffer.write(read(open(sys.argv[1], "rb"), *sys.argv[2:]))
