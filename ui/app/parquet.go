@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"io"
+	"os"
 
 	"cipherdeck/crypto/seal"
 	"cipherdeck/vault/dataset/parquet"
