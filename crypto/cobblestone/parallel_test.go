@@ -90,7 +90,11 @@ func TestParallelShortSources(t *testing.T) {
 			}
 			refused(t, "left by an error", f.b)
 			f = memFile{}
-			if _, err := OpenParallel(&f, &lazyAt{whole, from, lazy}, int64(len(whole)), testKey, nil); err == nil || lazy == errDisk && !errors.Is(err, errDisk) {
+			want := lazy
+			if lazy != errDisk {
+				want = ErrTruncated
+			}
+			if _, err := OpenParallel(&f, &lazyAt{whole, from, lazy}, int64(len(whole)), testKey, nil); !errors.Is(err, want) {
 				t.Errorf("opened from a source that stops at %d with %v: %v", from, lazy, err)
 			}
 			onlyAuthentic(t, f.b, plain)

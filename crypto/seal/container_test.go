@@ -245,6 +245,30 @@ func TestRecipientLimits(t *testing.T) {
 	}
 }
 
+// A header of its own making with more stanzas than are allowed is refused for
+// their number alone: it is laid out and authenticated as it should be.
+func TestTooManyStanzasOfAHostileWriter(t *testing.T) {
+	for n, want := range map[int]error{maxStanzas: nil, maxStanzas + 1: ErrHeader} {
+		h, k, err := newHeader(Meta{Size: 0}, toEpoch, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for len(h.stanzas) < n {
+			h.stanzas = append(h.stanzas, h.stanzas[0])
+		}
+		if err := h.finish(k); err != nil {
+			t.Fatal(err)
+		}
+		payload, err := cobblestone.Seal(k.payload, h.payloadContext(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := openBytes(append(h.raw, payload...), epoch(1)); !errors.Is(err, want) {
+			t.Errorf("%d stanzas: %v, want %v", n, err, want)
+		}
+	}
+}
+
 func hiddenTimes(pub keys.Public, n int) []Recipient {
 	to := make([]Recipient, n)
 	for i := range to {
