@@ -44,6 +44,8 @@ func (w Audience) address() (func(keys.Public) seal.Recipient, error) {
 	switch {
 	case w.Hidden && w.Wrap != "" && w.Wrap != "hybrid":
 		return nil, fmt.Errorf("%w: --hidden is for --wrap hybrid only", ErrInput)
+	case w.Hidden && (len(w.KeyFiles) > 0 || w.Project != ""):
+		return nil, fmt.Errorf("%w: --hidden does not go with --to-key and --project, which show in the header for whom it is", ErrInput)
 	case w.Hidden:
 		return seal.Hidden, nil
 	case w.Wrap == "" || w.Wrap == "hybrid":

@@ -209,7 +209,7 @@ func TestFooterBombs(t *testing.T) {
 		return append(binary.LittleEndian.AppendUint32(b, uint32(len(footer))), "PAR1"...)
 	}
 	deep := bytes.Repeat([]byte{0x1c}, 1<<20)
-	many := append([]byte{0x49, 0xfc, 0x80, 0x80, 0x80, 0x04}, make([]byte, 8<<20)...) // row groups of one byte
+	many := append([]byte{0x49, 0xfc, 0x80, 0x80, 0x80, 0x04}, make([]byte, 8<<20+1)...) // row groups of one byte
 	for name, b := range map[string][]byte{
 		"list":   file([]byte{0x49, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07, 0}),
 		"string": file([]byte{0x68, 0xff, 0xff, 0xff, 0xff, 0x07, 0}),
