@@ -37,6 +37,7 @@ var (
 	ErrPin      = errors.New("the server's pinned facts would change")
 	ErrInput    = errors.New("input is not usable")
 	ErrRejected = errors.New("the result was rejected")
+	ErrSick     = errors.New("something is bad")
 	ErrCommand  = errors.New("the command failed")
 )
 
@@ -57,6 +58,7 @@ type Config struct {
 	Unlock    time.Duration     // how long deriving a key from a new passphrase may take; 0: the least
 	Notice    func(text string) // told what a person should know and is no error; may be nil
 	StateDir  string            // remembers what must not go back when the home folder does; "": nowhere
+	EnvPass   bool              // the passphrase came by the environment
 	NoKeyring bool              // do not ask the OS keyring
 	NoKernel  bool              // do not ask the kernel's keyring
 	Agent     string            // what this command is called, to ask the unlock agent first; "": do not ask it

@@ -254,6 +254,7 @@ func storedFaults() []faultRule {
 		{secret.ErrRef, "reference", ExitInput, "write cipherdeck://NAME/FIELD"},
 		{clip.ErrNone, "no-clipboard", ExitFailed, "use secret show, or a terminal that takes OSC 52"},
 		{secret.ErrProtocol, "input", ExitInput, "let git call this command"},
+		{ErrSick, "unhealthy", ExitFailed, "do what stands below each finding that is bad"},
 		{ErrCommand, "command", ExitFailed, "see what the command itself said"},
 		{vault.ErrSlot, "input", ExitInput, "see the ways to unlock: vault slots"},
 		{vault.ErrNoSlot, "no-slot", ExitInput, "see the ways to unlock: vault slots"},

@@ -40,22 +40,29 @@ func (a *App) seenPath(v *vault.Vault) string {
 	return filepath.Join(a.cfg.StateDir, "seen-"+v.ID()+".json")
 }
 
+// wasSeen is what this machine remembers of a vault.
+func (a *App) wasSeen(id string) (was seen, ok bool) {
+	raw, err := os.ReadFile(filepath.Join(a.cfg.StateDir, "seen-"+id+".json"))
+	if err != nil || json.Unmarshal(raw, &was) != nil || was.V != 1 {
+		return seen{}, false
+	}
+	return was, true
+}
+
+// newer reports whether s is a later save than this one.
+func (s seen) newer(rotations uint32, generation uint64) bool {
+	return s.Rotations > rotations || s.Rotations == rotations && s.Generation > generation
+}
+
 // noticeRollback tells a person that the vault is an older one than was here
 // before, and what to do. It never stops anybody: it may be her own backup.
 func (a *App) noticeRollback(v *vault.Vault) {
 	if a.cfg.StateDir == "" {
 		return
 	}
-	raw, err := os.ReadFile(a.seenPath(v))
-	if err != nil {
-		return
-	}
-	var was seen
-	if err := json.Unmarshal(raw, &was); err != nil || was.V != 1 {
-		return
-	}
+	was, ok := a.wasSeen(v.ID())
 	rotations, generation := v.Saves()
-	if rotations > was.Rotations || rotations == was.Rotations && generation >= was.Generation {
+	if !ok || !was.newer(rotations, generation) {
 		return
 	}
 	a.notice(fmt.Sprintf("! this vault is an OLDER copy: save %d, and on %s this machine had save %d. What was changed since is missing, and slots and people that were removed since are back. If you did not put it back yourself, somebody did; if you did, this notice ends with the next save.",

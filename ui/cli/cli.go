@@ -129,6 +129,7 @@ func (env Env) config(a *action.Action, args action.Args, home string) (app.Conf
 	if sec.given() || args.Has("no-agent") {
 		cfg.Agent = ""
 	}
+	cfg.EnvPass = len(env.Passphrase) > 0
 	if a.Daemon {
 		cfg.AskYes = terminalYes()
 	}

@@ -100,6 +100,22 @@ func (c Client) Status(ctx context.Context) ([]Held, error) {
 	return out, nil
 }
 
+// PID is the process of the agent, 0 if the system does not tell. Errors wrap
+// ErrNoAgent or ErrPeer.
+func (c Client) PID(ctx context.Context) (int, error) {
+	socket, err := c.path()
+	if err != nil {
+		return 0, err
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w: %v", socket, ErrNoAgent, err)
+	}
+	defer conn.Close()
+	return peer(conn.(*net.UnixConn))
+}
+
 // path is the socket, if it is one that only we could have made.
 func (c Client) path() (string, error) {
 	if !supported {

@@ -180,3 +180,6 @@ func environ() []string {
 	}
 	return out
 }
+
+// Find is where the helper of o is. Errors wrap ErrNoHelper.
+func Find(o Options) (string, error) { return locate(o.Helper) }

@@ -1,0 +1,41 @@
+package action
+
+import (
+	"context"
+	"fmt"
+
+	"cipherdeck/crypto/progress"
+	"cipherdeck/ui/app"
+)
+
+func doctorAction() *Action {
+	return &Action{ID: "doctor", Title: "Look whether vault, machine and environment are as they should be", Run: runDoctor,
+		Help: "Changes nothing and asks nothing: what is in the vault is looked at only if the agent has it open, or with --open. It looks at rights and copies of the vault's file, at the ways to open it, at keyrings, agent, TPM and tokens, at memory, swap, environment, terminal, clock and disk. Ends with 0 unless something is bad. What it cannot know it says so.",
+		Args: []Arg{{Name: "open", Flag: "open", Switch: true, Help: "open the vault, asking if need be, and look at what is in it"}}}
+}
+
+func runDoctor(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	if args.Has("open") {
+		if _, err := a.UnlockAsking(ctx); err != nil {
+			return Result{}, err
+		}
+	}
+	all := a.Doctor(ctx)
+	r := Result{Data: all}
+	bad := 0
+	for _, f := range all {
+		r.Text = append(r.Text, fmt.Sprintf("%s %-7s %-17s %s", f.State.Glyph(), f.State, f.ID, f.Found))
+		for _, l := range []struct{ mark, text string }{{" ", f.Means}, {"→", f.Do}} {
+			if l.text != "" {
+				r.Text = append(r.Text, fmt.Sprintf("%28s%s %s", "", l.mark, l.text))
+			}
+		}
+		if f.State == app.Bad {
+			bad++
+		}
+	}
+	if bad > 0 {
+		return r, fmt.Errorf("%w: %d of %d findings", app.ErrSick, bad, len(all))
+	}
+	return r, nil
+}
