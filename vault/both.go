@@ -18,7 +18,7 @@ const labelBoth = "cipherdeck/vault/v2/both"
 func KeyringAndPassphraseSlot(k Keyring, pw []byte, params keys.Argon2id) NewSlot {
 	return NewSlot{Label: "keyring and passphrase", fill: func(ctx context.Context, _ [idSize]byte, h *slotHeader) ([]byte, func(), error) {
 		h.Type, h.Entry, h.T, h.MKiB, h.P = SlotBoth, entryOf(k), params.T, params.MKiB, params.P
-		if err := errors.Join(checkPassphrase(pw), params.Check(), h.check()); err != nil {
+		if err := errors.Join(CheckPassphrase(pw), params.Check(), h.check()); err != nil {
 			return nil, nothing, err
 		}
 		half, undo, err := deposit(ctx, k, h.Entry)

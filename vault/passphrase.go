@@ -24,7 +24,7 @@ const MinPassphrase = 8
 func PassphraseSlot(pw []byte, params keys.Argon2id) NewSlot {
 	return NewSlot{Label: "passphrase", fill: func(ctx context.Context, _ [idSize]byte, h *slotHeader) ([]byte, func(), error) {
 		h.Type, h.T, h.MKiB, h.P = SlotPassphrase, params.T, params.MKiB, params.P
-		if err := checkPassphrase(pw); err != nil {
+		if err := CheckPassphrase(pw); err != nil {
 			return nil, nothing, err
 		}
 		secret, err := stretch(ctx, params, pw, h.Salt)
@@ -35,7 +35,8 @@ func PassphraseSlot(pw []byte, params keys.Argon2id) NewSlot {
 // nothing is the undo of a slot that has no part outside of the vault.
 func nothing() {}
 
-func checkPassphrase(pw []byte) error {
+// CheckPassphrase refuses what a new slot would refuse. Errors wrap ErrWeak.
+func CheckPassphrase(pw []byte) error {
 	if n := utf8.RuneCount(norm.NFC.Bytes(pw)); n < MinPassphrase {
 		return fmt.Errorf("%w: %d characters, want at least %d", ErrWeak, n, MinPassphrase)
 	}

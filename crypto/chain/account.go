@@ -99,15 +99,29 @@ type Account struct {
 // NewAccount signs a genesis. rsaKey is nil for a node.
 func NewAccount(kind Kind, name string, created int64, rsaKey *rsa.PrivateKey, device ed25519.PrivateKey, xwing []byte) (*Account, error) {
 	g := genesis{V: 1, Kind: kind, Name: name, Created: created, Device: device.Public().(ed25519.PublicKey), XWing: xwing, RSA: []byte{}}
-	signers := []crypto.Signer{device}
-	if rsaKey != nil {
-		der, err := x509.MarshalPKIXPublicKey(&rsaKey.PublicKey)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %v", ErrAccount, err)
-		}
-		g.RSA = der
-		signers = append(signers, rsaKey)
+	if rsaKey == nil {
+		return sign(g, device)
 	}
+	return g.rooted(rsaKey, device)
+}
+
+// NewSameAccount is NewAccount for a person who must come out alike on every
+// machine that has these keys: there is no date in it (Created is 0) and no
+// chance in its signatures, so the same keys and name give the same UID.
+func NewSameAccount(name string, root doc.Same, device ed25519.PrivateKey, xwing []byte) (*Account, error) {
+	g := genesis{V: 1, Kind: Person, Name: name, Device: device.Public().(ed25519.PublicKey), XWing: xwing}
+	return g.rooted(root, device)
+}
+
+// rooted signs the genesis of a person.
+func (g genesis) rooted(root crypto.Signer, device ed25519.PrivateKey) (_ *Account, err error) {
+	if g.RSA, err = x509.MarshalPKIXPublicKey(root.Public()); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrAccount, err)
+	}
+	return sign(g, device, root)
+}
+
+func sign(g genesis, signers ...crypto.Signer) (*Account, error) {
 	raw, err := doc.Sign(GenesisType, g, signers...)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ package doc
 import (
 	"crypto"
 	"crypto/ed25519"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -22,6 +23,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 
 	"cipherdeck/crypto/id"
 )
@@ -36,6 +38,9 @@ var (
 )
 
 const domain = "cipherdeck/doc/v1"
+
+// saltSize is the length of the salt of RSA-PSS in bytes.
+const saltSize = 32
 
 // maxSigs bounds the work that hostile bytes can ask for.
 const maxSigs = 16
@@ -89,8 +94,29 @@ func Keys(pubs ...crypto.PublicKey) KeyFunc {
 	}
 }
 
+// Same is an RSA key that signs the same document to the same bytes each time,
+// for an identity that has to come out alike on two machines. Its PSS salt is
+// HMAC-SHA-256(Salt, what is signed) instead of 32 random bytes. Salt is 32 secret
+// bytes that belong to the key, so that for everybody else the signature is as
+// random as any; it is verified as any.
+type Same struct {
+	*rsa.PrivateKey
+	Salt [32]byte
+}
+
+// String hides the key, so that no log or error can show it by accident.
+func (Same) String() string { return "doc.Same(hidden)" }
+
+// GoString hides the key from %#v.
+func (s Same) GoString() string { return s.String() }
+
+// fixed is a source of random bytes that gives the same 32 bytes.
+type fixed []byte
+
+func (f fixed) Read(p []byte) (int, error) { return copy(p, f), nil }
+
 // Sign encodes body and signs it with every signer, in order. Signers are
-// ed25519.PrivateKey or *rsa.PrivateKey.
+// ed25519.PrivateKey, *rsa.PrivateKey or Same.
 func Sign(typ string, body any, signers ...crypto.Signer) ([]byte, error) {
 	b, err := Encode(body)
 	if err != nil {
@@ -177,12 +203,20 @@ func sign(k crypto.Signer, msg []byte) (Sig, error) {
 	case ed25519.PrivateKey:
 		sig = ed25519.Sign(k, msg)
 	case *rsa.PrivateKey:
-		sum := sha256.Sum256(msg)
-		sig, err = rsa.SignPSS(rand.Reader, k, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: 32})
+		sig, err = signPSS(rand.Reader, k, msg)
+	case Same:
+		m := hmac.New(sha256.New, k.Salt[:])
+		m.Write(msg)
+		sig, err = signPSS(fixed(m.Sum(nil)), k.PrivateKey, msg)
 	default:
 		err = fmt.Errorf("%w: %T", ErrKey, k)
 	}
 	return Sig{Key: kid, Sig: sig}, err
+}
+
+func signPSS(salt io.Reader, k *rsa.PrivateKey, msg []byte) ([]byte, error) {
+	sum := sha256.Sum256(msg)
+	return rsa.SignPSS(salt, k, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: saltSize})
 }
 
 func verify(pub crypto.PublicKey, msg, sig []byte) error {
@@ -193,7 +227,7 @@ func verify(pub crypto.PublicKey, msg, sig []byte) error {
 		}
 	case *rsa.PublicKey:
 		sum := sha256.Sum256(msg)
-		if rsa.VerifyPSS(p, crypto.SHA256, sum[:], sig, &rsa.PSSOptions{SaltLength: 32}) == nil {
+		if rsa.VerifyPSS(p, crypto.SHA256, sum[:], sig, &rsa.PSSOptions{SaltLength: saltSize}) == nil {
 			return nil
 		}
 	default:

@@ -97,6 +97,16 @@ func XWing(s Seed) (hpke.PrivateKey, error) {
 	return hpke.MLKEM768X25519().NewPrivateKey(k)
 }
 
+// FirstDevice derives the seed of device 0 of an account whose seed comes from a
+// typed secret. Other accounts draw a seed for each device.
+func FirstDevice(s Seed) (Seed, error) { return s.child("cipherdeck/v1/device-0") }
+
+// SaltKey derives what doc.Same needs besides the RSA key of s.
+func SaltKey(s Seed) ([32]byte, error) {
+	k, err := s.child("cipherdeck/v1/pss-salt")
+	return [32]byte(k), err
+}
+
 // NewPair derives the decryption identity of s: RSA of the given size, and
 // X-Wing. It takes as long as RSA.
 func NewPair(ctx context.Context, s Seed, bits int) (Pair, error) {
@@ -109,6 +119,15 @@ func NewPair(ctx context.Context, s Seed, bits int) (Pair, error) {
 		return Pair{}, err
 	}
 	return Pair{RSA: r, XWing: x}, nil
+}
+
+func (s Seed) child(label string) (Seed, error) {
+	b, err := s.derive(label, SeedSize)
+	if err != nil {
+		return Seed{}, err
+	}
+	defer clear(b)
+	return Seed(b), nil
 }
 
 func (s Seed) derive(label string, n int) ([]byte, error) {

@@ -10,15 +10,16 @@ type Unit uint8
 
 // The units a phase may count.
 const (
-	None  Unit = iota
-	Bytes      // shown as KiB, MiB and so on
-	Rows       // rows of a dataset
-	Items      // anything else that is counted
+	None    Unit = iota
+	Bytes        // shown as KiB, MiB and so on
+	Rows         // rows of a dataset
+	Items        // anything else that is counted
+	Elapsed      // nothing is counted and no share is known: only time goes by
 )
 
 // String is the word shown beside a figure, "" for None.
 func (u Unit) String() string {
-	return [...]string{"", "B", "rows", "items"}[u]
+	return [...]string{"", "B", "rows", "items", ""}[u]
 }
 
 // Sink takes reports. All methods return at once and may be called from any

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ed25519"
+	"crypto/rsa"
 	"fmt"
 
 	"cipherdeck/crypto/doc"
@@ -39,11 +40,21 @@ type checkBody struct {
 // NewCheck derives the keys of seed and signs their check value. bits is the
 // size of the RSA key, as keys.RSA takes it. Errors wrap ErrAccount, keys.ErrBits.
 func NewCheck(ctx context.Context, account string, seed keys.Seed, bits int) (Check, error) {
+	r, err := keys.RSA(ctx, seed, bits)
+	if err != nil {
+		return Check{}, err
+	}
+	return SignCheck(account, seed, r)
+}
+
+// SignCheck is NewCheck for who has derived the RSA key of seed already. The same
+// keys give the same bytes each time. Errors wrap ErrAccount or keys.ErrRSA.
+func SignCheck(account string, seed keys.Seed, key *rsa.PrivateKey) (Check, error) {
 	name, err := Account(account)
 	if err != nil {
 		return Check{}, err
 	}
-	pair, err := keys.NewPair(ctx, seed, bits)
+	kem, err := keys.XWing(seed)
 	if err != nil {
 		return Check{}, err
 	}
@@ -51,12 +62,16 @@ func NewCheck(ctx context.Context, account string, seed keys.Seed, bits int) (Ch
 	if err != nil {
 		return Check{}, err
 	}
-	spki, xwing, err := pair.Public().Marshal()
+	salt, err := keys.SaltKey(seed)
+	if err != nil {
+		return Check{}, err
+	}
+	spki, xwing, err := keys.Pair{RSA: key, XWing: kem}.Public().Marshal()
 	if err != nil {
 		return Check{}, err
 	}
 	b := checkBody{1, name, spki, xwing, sign.Public().(ed25519.PublicKey)}
-	raw, err := doc.Sign(CheckType, b, sign, pair.RSA)
+	raw, err := doc.Sign(CheckType, b, sign, doc.Same{PrivateKey: key, Salt: salt})
 	if err != nil {
 		return Check{}, err
 	}

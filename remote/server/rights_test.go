@@ -45,6 +45,8 @@ func TestRights(t *testing.T) {
 		"POST /v1/auth/login":                         ". . . . . . . . . .",
 		"PUT /v1/accounts/" + s.owner.UID.String():    ". . . . . . . . . .",
 		"GET /v1/accounts/" + s.owner.UID.String():    "u . . . . . . . . .",
+		"GET /v1/checks/" + strings.Repeat("0f", 32):  ". . . . . . . . . .",
+		"PUT /v1/checks/" + strings.Repeat("0f", 32):  "u . . . . . . f f f",
 		"GET /v1/projects":                            "u . . . . . . . . .",
 		"POST /v1/projects":                           "u . . . . . . f f f",
 		"GET /v1/projects/" + p + "/head":             "u f . . . . . f f f",

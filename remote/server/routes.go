@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/secret"
 	"cipherdeck/fhe/job"
 	"cipherdeck/remote/api"
 )
@@ -45,9 +46,11 @@ func routes(c Config) []route {
 		{"POST", "/v1/auth/challenge", anybody, 0, maxSmall, false, (*Server).challenge},
 		{"POST", "/v1/auth/login", anybody, 0, maxSmall, false, (*Server).login},
 		{"PUT", "/v1/accounts/{uid}", anybody, 0, chain.MaxGenesis, false, (*Server).enrol},
+		{"GET", "/v1/checks/{name}", anybody, 0, 0, false, (*Server).getChecks},
 
 		{"POST", "/v1/auth/logout", someone, 0, maxSmall, false, (*Server).logout},
 		{"GET", "/v1/accounts/{uid}", someone, 0, 0, false, (*Server).account},
+		{"PUT", "/v1/checks/{name}", person, 0, secret.MaxCheck, false, (*Server).putCheck}, // its own keys only
 		{"GET", "/v1/projects", someone, 0, 0, false, (*Server).listProjects},
 		{"POST", "/v1/projects", person, 0, chain.MaxLink, false, (*Server).createProject},
 

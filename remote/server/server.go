@@ -57,6 +57,7 @@ type Server struct {
 	engine    *jetstream.Engine
 	accounts  *accounts
 	projects  *projects
+	checks    checks
 	blobs     *blobs
 	jobs      *jobs
 	tokens    auth.Tokens
@@ -133,6 +134,7 @@ func (s *Server) openStore(ctx context.Context, dir string) (err error) {
 	}
 	docs := s.engine.Docs()
 	s.accounts = &accounts{docs: docs, known: newCache[chain.UID](cacheBytes, sizeOf)}
+	s.checks = checks{docs}
 	s.blobs = &blobs{dir: filepath.Join(dir, blobDir), max: s.cfg.MaxBlobBytes, open: map[id.ID]store.Blobs{}}
 	s.projects = &projects{docs: docs, blobs: s.blobs, known: newCache[id.ID](cacheBytes, sizeOfState)}
 	s.tokens = auth.Tokens{Docs: docs, Life: time.Duration(s.cfg.TokenTTLSeconds) * time.Second, Now: s.now}

@@ -14,11 +14,7 @@ import (
 
 func vaultActions() []*Action {
 	return []*Action{
-		{ID: "vault.init", Title: "Create a vault", Keys: []string{"n"}, Screen: "unlock",
-			Help: "Makes a new identity (RSA 3072, X-Wing, Ed25519) and a vault for it, opened by a passphrase and, with --keyring, by a random key in the OS keyring. Any program of the same user can read that entry while the keyring is unlocked. The passphrase is asked on the terminal, or comes from --passphrase-fd or CIPHERDECK_PASSPHRASE.",
-			Args: []Arg{{Name: "name", Help: "your name, as teammates will see it", Need: true}, {Name: "keyring", Flag: "keyring", Switch: true, Help: "let the OS keyring open it too"}},
-			Can:  func(f app.Facts) (bool, string) { return !f.HasVault, "there is a vault already" },
-			Run:  runInit},
+		initAction(),
 		{ID: "vault.unlock", Title: "Check that the vault opens, and say whose it is", Keys: []string{"enter"}, Screen: "unlock", Vault: true,
 			Help: "Opens the vault and prints the identity in it. With the unlock agent (help agent) later commands do not ask again.",
 			Run:  runWhoAmI},
@@ -49,18 +45,6 @@ func vaultActions() []*Action {
 			Help: "Reads the vault only; no server is asked.",
 			Run:  runPeople},
 	}
-}
-
-func runInit(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	if err := chain.CheckName(args.Get("name")); err != nil {
-		return Result{}, fmt.Errorf("%w: %w", app.ErrInput, err)
-	}
-	pw, err := a.Ask(ctx, "New passphrase", true)
-	if err != nil {
-		return Result{}, err
-	}
-	defer clear(pw)
-	return identity(a.InitVault(ctx, args.Get("name"), pw, args.Has("keyring")))
 }
 
 func runWhoAmI(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {

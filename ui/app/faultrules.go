@@ -13,10 +13,12 @@ import (
 	"cipherdeck/crypto/archive"
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/cobblestone"
+	"cipherdeck/crypto/coretex"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/keys"
 	"cipherdeck/crypto/seal"
+	typed "cipherdeck/crypto/secret"
 	"cipherdeck/crypto/words"
 	"cipherdeck/fhe"
 	"cipherdeck/fhe/job"
@@ -125,6 +127,15 @@ func keyFaults() []faultRule {
 		{vault.ErrWeak, "weak-passphrase", ExitInput, "use eight random words: cipherdeck words"},
 		{keys.ErrEmptyPassphrase, "weak-passphrase", ExitInput, "use eight random words: cipherdeck words"},
 		{vault.ErrExists, "exists", ExitConflict, "use another --home, or unlock the vault that is there"},
+		{typed.ErrOther, "other-secret", ExitLocked, "type it again, each space and capital counts; nothing was created. If this identity is meant to be new, take another name"},
+		{typed.ErrWeak, "weak-secret", ExitInput, "use eight random words (cipherdeck words); --weak takes it all the same, and everybody who knows your public key can guess it"},
+		{typed.ErrAccount, "account-name", ExitInput, "choose a name of 1 to 64 bytes"},
+		{typed.ErrCheck, "check-value", ExitDamaged, "do not trust where it came from; get the .check file from a place that only you write to, or leave it out and compare the words of account show"},
+		{keys.ErrBits, "rsa-size", ExitInput, "choose --rsa 3072, 4096 or 8192"},
+		{coretex.ErrSecret, "coretex-secret", ExitLocked, "give the key that Coretex encrypted it for, and the value as Coretex gives it"},
+		{coretex.ErrKey, "coretex-key", ExitInput, "give the private key in PEM, or what CTX_PRIVATE_KEY has"},
+		{coretex.ErrBits, "rsa-size", ExitInput, "choose --bits 2048, 3072 or 4096"},
+		{coretex.ErrFile, "damaged", ExitDamaged, "get the file again from Coretex"},
 		{seal.ErrNotRecipient, "foreign-key", ExitLocked, "ask whoever sealed it to add you as a recipient"},
 		{project.ErrNoKey, "no-key", ExitLocked, "ask an owner of the project to share it again"},
 	}

@@ -70,7 +70,7 @@ func (a *App) NewProject(ctx context.Context, name, server string) (*project.Pro
 	if _, err := a.projectRecord(name); err == nil {
 		return nil, fmt.Errorf("%w: you have a project called %q", ErrTaken, name)
 	}
-	if err := c.Enrol(ctx); err != nil {
+	if err := a.enrol(ctx, c); err != nil {
 		return nil, err
 	}
 	create := func(ctx context.Context, genesis []byte) (project.Server, error) {
@@ -172,7 +172,7 @@ func (a *App) Enrol(ctx context.Context, server string) error {
 	if err != nil {
 		return err
 	}
-	return c.Enrol(ctx)
+	return a.enrol(ctx, c)
 }
 
 func (a *App) open(ctx context.Context, server string, pid id.ID, seen project.Seen) (*project.Project, error) {

@@ -26,14 +26,19 @@ type Identity struct {
 // InitVault creates the vault of a new identity called name, opened by
 // passphrase and, if keyring is set, by the OS keyring as well. It stays open.
 func (a *App) InitVault(ctx context.Context, name string, passphrase []byte, keyring bool) (Identity, error) {
-	if err := os.MkdirAll(a.cfg.Home, 0o700); err != nil {
-		return Identity{}, err
-	}
 	if _, err := os.Lstat(a.vaultPath()); err == nil {
 		return Identity{}, fmt.Errorf("%w: %s", vault.ErrExists, a.vaultPath())
 	}
 	acc, err := account.New(ctx, rand.Reader, name, 3072)
 	if err != nil {
+		return Identity{}, err
+	}
+	return a.createVault(acc, passphrase, keyring)
+}
+
+// createVault makes the vault of an identity.
+func (a *App) createVault(acc vault.Account, passphrase []byte, keyring bool) (Identity, error) {
+	if err := os.MkdirAll(a.cfg.Home, 0o700); err != nil {
 		return Identity{}, err
 	}
 	slots := []vault.NewSlot{vault.PassphraseSlot(passphrase, keys.Calibrate(a.cfg.Unlock))}

@@ -12,8 +12,9 @@ import (
 )
 
 // lineSink prints progress for a person: a line for each phase that ends or
-// has worked for a while. It writes whole lines only, so that the output stays
-// readable in a pipe and by a screen reader.
+// has worked for a while, and at once for one that can only tell the time. It
+// writes whole lines only, so that the output stays readable in a pipe and by a
+// screen reader.
 type lineSink struct {
 	mu    sync.Mutex
 	w     io.Writer // progress
@@ -41,6 +42,9 @@ func (s *lineSink) Phase(name string, total int64, unit progress.Unit) {
 	s.name, s.total, s.unit, s.done = plain.Text(name), total, unit, 0
 	s.start = s.now()
 	s.told = s.start
+	if unit == progress.Elapsed {
+		fmt.Fprintln(s.w, "  "+s.name)
+	}
 }
 
 // Add counts, and prints a line when the last one is old.
@@ -67,6 +71,9 @@ func (s *lineSink) Note(code string, kv ...any) {
 
 // line is name, share, rate and time left.
 func (s *lineSink) line(took time.Duration) string {
+	if s.unit == progress.Elapsed {
+		return fmt.Sprintf("  %s: %s so far", s.name, took.Round(time.Second))
+	}
 	rate := float64(s.done) / max(took.Seconds(), 1e-9)
 	out := fmt.Sprintf("  %s: %s, %s/s", s.name, Quantity(s.done, s.unit), Quantity(int64(rate), s.unit))
 	if s.total > 0 && rate > 0 {

@@ -7,22 +7,25 @@
 // user id. Signatures in it are randomised and it has a date, so the seeds alone
 // do not give the same user id again: the genesis must be kept with them.
 //
+// A person with a typed secret is the exception (NewTyped): the account seed is
+// derived from it, the device seed from the account seed, and the genesis has no
+// date and no chance in it. The price: whoever types the secret is the same
+// device, so none of her machines can be told from another or taken away alone.
+//
 // A node has no RSA key and no person behind it. Its seed lies unsealed in a
 // file with mode 0600, because a node must start without a human; who can read
 // that file can open jobs granted to the node.
 //
-// Not here: a second device, revoking one, and recovery from a typed secret.
+// Not here: a second device, and revoking one.
 package account
 
 import (
 	"context"
 	"crypto/ed25519"
 	"crypto/subtle"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/keys"
@@ -58,27 +61,11 @@ func New(ctx context.Context, rand io.Reader, name string, rsaBits int) (vault.A
 	if err != nil {
 		return vault.Account{}, err
 	}
-	device, err := keys.NewSeed(rand)
-	if err != nil {
-		return vault.Account{}, err
-	}
 	r, err := keys.RSA(ctx, seed, rsaBits)
 	if err != nil {
 		return vault.Account{}, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(r)
-	if err != nil {
-		return vault.Account{}, err
-	}
-	d, err := deviceKeys(device)
-	if err != nil {
-		return vault.Account{}, err
-	}
-	a, err := chain.NewAccount(chain.Person, name, time.Now().UnixMilli(), r, d.sign, d.kem.PublicKey().Bytes())
-	if err != nil {
-		return vault.Account{}, err
-	}
-	return vault.Account{Name: name, Seed: seed, Device: device, RSA: der, Genesis: a.Raw}, nil
+	return around(rand, name, seed, r)
 }
 
 // Load verifies the genesis in a and gives the keys, after it has compared each

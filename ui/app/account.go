@@ -1,0 +1,131 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"cipherdeck/crypto/doc"
+	"cipherdeck/crypto/secret"
+	"cipherdeck/crypto/words"
+	"cipherdeck/remote/api"
+	"cipherdeck/vault"
+)
+
+// KeyFacts is what can be shown of an identity's keys.
+type KeyFacts struct {
+	Name    string `json:"name"`
+	UID     string `json:"uid"`
+	RSABits int    `json:"rsa_bits"`
+	RSA     string `json:"rsa_key_id"`
+	XWing   string `json:"xwing_key_id"`
+	Device  string `json:"ed25519_key_id"`
+	Typed   bool   `json:"typed"` // follows from a typed secret
+	Words   string `json:"words"` // of the user id: the same wherever this identity is
+}
+
+// KeyFacts describes the identity of the open vault.
+func (a *App) KeyFacts() (KeyFacts, error) {
+	_, me, err := a.opened()
+	if err != nil {
+		return KeyFacts{}, err
+	}
+	pub := me.Pair.Public()
+	r, err := pub.RSAKeyID()
+	if err != nil {
+		return KeyFacts{}, err
+	}
+	d, err := doc.KeyIDOf(me.Device.Public().(ed25519.PublicKey))
+	if err != nil {
+		return KeyFacts{}, err
+	}
+	typed, err := a.ownCheck()
+	if err != nil {
+		return KeyFacts{}, err
+	}
+	return KeyFacts{Name: me.Account.Name, UID: me.Account.UID.String(), RSABits: pub.RSA.N.BitLen(), RSA: r.String(), XWing: pub.XWingKeyID().String(),
+		Device: d.String(), Typed: typed != nil, Words: words.Fingerprint(me.Account.UID[:])}, nil
+}
+
+// ownCheck is the check value in the vault; nil for an identity that follows
+// from no typed secret.
+func (a *App) ownCheck() (*secret.Check, error) {
+	var raw []byte
+	if err := a.view(func(s vault.State) { raw = bytes.Clone(s.Account.Check) }); err != nil || len(raw) == 0 {
+		return nil, err
+	}
+	c, err := secret.OpenCheck(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", vault.ErrDamaged, err)
+	}
+	return &c, nil
+}
+
+// errDrawn says why there is no check value.
+func errDrawn() error {
+	return fmt.Errorf("%w: this identity follows from no typed secret, so there is nothing to check", ErrInput)
+}
+
+// WriteCheck writes the check value once more: to out, or beside the vault when
+// that is empty. A file that has it already is left alone. It returns the path.
+func (a *App) WriteCheck(out string, force bool) (string, error) {
+	c, err := a.ownCheck()
+	if err != nil {
+		return "", err
+	}
+	if c == nil {
+		return "", errDrawn()
+	}
+	if out == "" {
+		out = a.checkPath(c.Account)
+	}
+	have, err := readSmall(out, secret.MaxCheck)
+	if err == nil && bytes.Equal(have, c.Raw) {
+		return out, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrInput) {
+		return "", err
+	}
+	return out, writeCheck(out, c.Raw, force)
+}
+
+// PublishCheck gives a pinned server the check value, for the next machine to
+// compare with.
+func (a *App) PublishCheck(ctx context.Context, server string) error {
+	c, err := a.store(server)
+	if err != nil {
+		return err
+	}
+	k, err := a.ownCheck()
+	if err != nil {
+		return err
+	}
+	if k == nil {
+		return errDrawn()
+	}
+	if err := c.Enrol(ctx); err != nil {
+		return err
+	}
+	return c.PutCheck(ctx, *k)
+}
+
+// enrol makes my account known to the server and, when it follows from a typed
+// secret, publishes the check value. A server that has no room for it or does
+// not know check values is as good for everything else.
+func (a *App) enrol(ctx context.Context, c *api.Client) error {
+	if err := c.Enrol(ctx); err != nil {
+		return err
+	}
+	k, err := a.ownCheck()
+	if err != nil || k == nil {
+		return err
+	}
+	err = c.PutCheck(ctx, *k)
+	if errors.Is(err, api.ErrConflict) || errors.Is(err, api.ErrNotFound) {
+		return nil
+	}
+	return err
+}
