@@ -6,6 +6,7 @@
 #   make test         every check; installs Debian packages if it may (.ci/deps)
 #   make test-slow    tests that need minutes or gigabytes of disk; not part of make test
 #   make fuzz         each fuzz target for FUZZTIME seconds
+#   make rsa8192      the tests that make an RSA key of 8192 bits: a minute or two
 #   make bench        benchmarks; BENCH= and PKGS= narrow them
 #   make bench-seal sealing beside age, cp and tar on a memory file system
 #   make reproducible build twice in different places and compare
@@ -22,7 +23,7 @@ GO       ?= go
 # Also keeps the race detector and cgo resolvers out: every build is the same.
 export CGO_ENABLED = 0
 
-.PHONY: build secret pkcs11 demo test test-slow fuzz bench bench-seal reproducible install uninstall clean
+.PHONY: build secret pkcs11 demo test test-slow fuzz rsa8192 bench bench-seal reproducible install uninstall clean
 
 build:
 	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck .
@@ -47,6 +48,9 @@ test-slow:
 
 fuzz:
 	.ci/fuzz $(FUZZTIME)
+
+rsa8192:
+	CIPHERDECK_RSA8192=1 $(GO) test -count=1 -run 8192 ./vault/account
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)

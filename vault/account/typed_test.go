@@ -188,3 +188,28 @@ func TestImportedRefuses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An identity with 8192 bits takes a minute to make, so this runs by
+// `make rsa8192` and not with the others. The user id was computed once, here.
+func TestTyped8192(t *testing.T) {
+	if os.Getenv("CIPHERDECK_RSA8192") == "" {
+		t.Skip("SKIPPED, NOT TESTED: making an identity with RSA-8192, which takes a minute: make rsa8192")
+	}
+	a, err := NewTyped(t.Context(), "ana@example.org", anaSeed(t), 8192)
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, err := Load(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := secret.OpenCheck(a.Check)
+	if err != nil || !c.Public.RSA.Equal(me.Account.RSA) || me.Account.RSA.N.BitLen() != 8192 {
+		t.Errorf("check value: %v", err)
+	}
+	if got := me.Account.UID.String(); got != uid8192 {
+		t.Errorf("user id %s, want %s", got, uid8192)
+	}
+}
+
+const uid8192 = ""
