@@ -1,6 +1,7 @@
 package screen
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"cipherdeck/ui/action"
 	"cipherdeck/ui/app"
 	"cipherdeck/ui/part"
+	"cipherdeck/vault"
 )
 
 const pass = "atlas banjo cedar dune ember fable grove haiku"
@@ -338,5 +340,48 @@ func TestIdleKeepsOneTimer(t *testing.T) {
 	c := d.rests()
 	if c == nil || d.root.idle.armed {
 		t.Error("it is set again for a vault that is locked")
+	}
+}
+
+// ring is a keyring in memory.
+type ring struct{ b []byte }
+
+func (r *ring) Get(context.Context) ([]byte, error) {
+	if r.b == nil {
+		return nil, vault.ErrKeyringMissing
+	}
+	return bytes.Clone(r.b), nil
+}
+func (r *ring) Set(_ context.Context, b []byte) error { r.b = bytes.Clone(b); return nil }
+func (r *ring) Delete(context.Context) error          { r.b = nil; return nil }
+
+// A keyring that could open the vault does not do so by itself after a lock,
+// nor when something wrong is typed; ctrl+k asks it.
+func TestTheKeyringDoesNotUndoALock(t *testing.T) {
+	d := sit(t, time.Minute, action.All())
+	d.app.Close()
+	d.app = app.New(app.Config{Home: d.app.Home(), Keyring: &ring{}, NoKernel: true, Now: d.now})
+	t.Cleanup(d.app.Close)
+	d.s.app = func() *app.App { return d.app }
+	d.watched = d.app.Board()
+	if _, err := d.app.UnlockTyped(t.Context(), []byte(pass)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.app.AddKeyring(t.Context(), "", nil); err != nil {
+		t.Fatal(err)
+	}
+	d.wait(time.Hour)
+	d.timer()
+	if d.open() {
+		t.Fatal("the keyring opened it again at once")
+	}
+	d.send(keyMsg("anything"))
+	d.send(keyMsg("enter"))
+	if d.open() {
+		t.Fatal("any word opens it, because the keyring does")
+	}
+	d.send(tea.KeyMsg{Type: tea.KeyCtrlK})
+	if !d.open() {
+		t.Errorf("ctrl+k does not ask the keyring:\n%s", seen(d.root))
 	}
 }
