@@ -451,3 +451,29 @@ func TestDoctorSeesSecretsThatAreDue(t *testing.T) {
 	d.a.cfg.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
 	d.says(t, "secrets.due", Warn, "old-token")
 }
+
+// The keyring of a real desktop, which has no entry of this vault.
+func TestDoctorAsksTheRealKeyring(t *testing.T) {
+	if os.Getenv("CIPHERDECK_TEST_KEYRING") == "" {
+		t.Skip("SKIPPED, NOT TESTED: no keyring of the tests' own; .ci/keyring-tests has one")
+	}
+	d := patient(t)
+	d.a.cfg.Keyring = nil
+	d.says(t, "keyring", Bad, "no entry of this vault")
+	d.open(t)
+	s, err := d.a.AddKeyring(t.Context(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.a.deleteEntry(context.Background(), s.Entry)
+	for _, old := range d.file.Slots {
+		if old.Type == vault.SlotKeyring {
+			d.a.cfg.Keyring = &entry{} // its entry was never in the real one
+			if err := d.a.RemoveSlot(t.Context(), old.ID); err != nil {
+				t.Fatal(err)
+			}
+			d.a.cfg.Keyring = nil
+		}
+	}
+	d.says(t, "keyring", Good, "answers")
+}

@@ -180,3 +180,33 @@ func hangUp(t *testing.T, d *desk) {
 		t.Errorf("it ended with %q, %v; want 130: closed, not killed", code, err)
 	}
 }
+
+// A vault that was put back from an older copy is told of on the screen, too.
+func TestOlderCopyIsToldInTheWorkstation(t *testing.T) {
+	dir := t.TempDir()
+	vault := filepath.Join(dir, "home", "vault.cdv")
+	env := []string{"HOME=" + dir, "CIPHERDECK_HOME=" + dir + "/home", "CIPHERDECK_UNLOCK_TIME=1ms", "DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent"}
+	run := func(words ...string) {
+		t.Helper()
+		c := exec.Command(build(t), words...)
+		c.Env = append(env[:len(env):len(env)], "CIPHERDECK_PASSPHRASE="+openPass)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", words, err, out)
+		}
+	}
+	run("vault", "init", "alice")
+	old, err := os.ReadFile(vault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run("vault", "recovery") // a newer save
+	if err := os.WriteFile(vault, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := open(t, 100, 30, fmt.Sprintf("env %s %s", strings.Join(env, " "), build(t)))
+	m.await("Unlock", "Passphrase")
+	m.press(openPass, "Enter")
+	m.await("Take note", "OLDER copy", "alice · unlocked")
+	m.press("Escape")
+	m.await("No projects yet", "1 Projects")
+}
