@@ -1,19 +1,14 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
-	"time"
 
 	"cipherdeck/vault"
 	"cipherdeck/vault/agent"
-	"cipherdeck/vault/ageplugin"
 	"cipherdeck/vault/pkcs11"
-	"cipherdeck/vault/tpm"
 )
 
 // Way names a way to open the vault. The empty one tries what asks nobody, in
@@ -163,167 +158,4 @@ func known(w Way) bool {
 		}
 	}
 	return false
-}
-
-// unlocker asks for what opens slot s. wipe overwrites what was asked for, once
-// the slot is open.
-func (a *App) unlocker(ctx context.Context, s vault.SlotInfo, pass func(context.Context) ([]byte, error)) (u vault.Unlocker, wipe func(), err error) {
-	secret := func(b []byte, err error, made func([]byte) vault.Unlocker) (vault.Unlocker, func(), error) {
-		if err != nil {
-			return nil, nil, err
-		}
-		return made(b), func() { clear(b) }, nil
-	}
-	switch s.Type {
-	case vault.SlotKeyring:
-		return vault.FromKeyring(a.keyring(s.Entry)), func() {}, nil
-	case vault.SlotPassphrase:
-		pw, err := pass(ctx)
-		return secret(pw, err, vault.Passphrase)
-	case vault.SlotBoth:
-		pw, err := pass(ctx)
-		return secret(pw, err, func(b []byte) vault.Unlocker { return vault.KeyringAndPassphrase(a.keyring(s.Entry), b) })
-	case vault.SlotTPM:
-		pin, err := a.askPIN(ctx, "PIN of the TPM", pass)
-		return secret(pin, err, func(b []byte) vault.Unlocker { return tpm.Unlocker(tpm.Device(a.cfg.Devices.TPM), b) })
-	case vault.SlotPKCS11:
-		pin, err := a.askPIN(ctx, "PIN of the token", pass)
-		return secret(pin, err, func(b []byte) vault.Unlocker { return pkcs11.Unlocker(a.cfg.Devices.PKCS11, b) })
-	case vault.SlotRecovery:
-		code, err := a.askCode(ctx, "Recovery code")
-		return secret(code, err, vault.Recovery)
-	case vault.SlotGroup:
-		return a.askShares(ctx, s)
-	case vault.SlotAgePlugin:
-		id, err := a.pluginIdentity()
-		return secret(id, err, func(b []byte) vault.Unlocker { return ageplugin.Unlocker(string(b), a.pluginUI()) })
-	}
-	return nil, nil, fmt.Errorf("%w: this program cannot open a slot of kind %s", ErrInput, s.Type)
-}
-
-func (a *App) askPIN(ctx context.Context, prompt string, pass func(context.Context) ([]byte, error)) ([]byte, error) {
-	if a.cfg.AskPIN == nil {
-		return pass(ctx)
-	}
-	return a.cfg.AskPIN(ctx, prompt, false)
-}
-
-// askCode gets something that is on paper.
-func (a *App) askCode(ctx context.Context, prompt string) ([]byte, error) {
-	if a.cfg.AskCode == nil {
-		return nil, ErrLocked
-	}
-	return a.cfg.AskCode(ctx, prompt, false)
-}
-
-// askShares asks for as many shares as slot s needs.
-func (a *App) askShares(ctx context.Context, s vault.SlotInfo) (vault.Unlocker, func(), error) {
-	var texts []string
-	for i := range s.Need {
-		t, err := a.askCode(ctx, fmt.Sprintf("Share %d of the %d that are needed", i+1, s.Need))
-		if err != nil {
-			return nil, nil, err
-		}
-		texts = append(texts, string(bytes.TrimSpace(t)))
-		clear(t)
-	}
-	return vault.Shares(texts...), func() {}, nil
-}
-
-// maxIdentity bounds the file of a plugin's identity.
-const maxIdentity = 64 << 10
-
-// pluginIdentity reads the first identity from the file, as age writes it.
-func (a *App) pluginIdentity() ([]byte, error) {
-	path := a.cfg.Devices.Identity
-	if path == "" {
-		return nil, fmt.Errorf("%w: an age plugin needs its identity: --identity FILE", ErrInput)
-	}
-	raw, err := readBounded(path, maxIdentity)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(raw)
-	for line := range bytes.Lines(raw) {
-		if line = bytes.TrimSpace(line); bytes.HasPrefix(line, []byte("AGE-PLUGIN-")) {
-			return bytes.Clone(line), nil
-		}
-	}
-	return nil, fmt.Errorf("%w: %s has no line that begins with AGE-PLUGIN-", ErrInput, path)
-}
-
-func readBounded(path string, most int64) ([]byte, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() || st.Size() > most {
-		return nil, fmt.Errorf("%w: %s is not a file of at most %d bytes", ErrInput, path, most)
-	}
-	return os.ReadFile(path)
-}
-
-// pluginUI lets a plugin speak to whoever sits there.
-func (a *App) pluginUI() ageplugin.UI {
-	ui := ageplugin.UI{Message: func(plugin, text string) { a.notice("age plugin " + plugin + ": " + text) }}
-	if a.cfg.AskPIN != nil {
-		ui.Ask = func(ctx context.Context, plugin, prompt string, _ bool) ([]byte, error) {
-			return a.cfg.AskPIN(ctx, "age plugin "+plugin+": "+prompt, false)
-		}
-	}
-	return ui
-}
-
-// notice tells a person something that is no error.
-func (a *App) notice(text string) {
-	if a.cfg.Notice != nil {
-		a.cfg.Notice(text)
-	}
-}
-
-// byKernel opens the vault with what Remember left in the kernel's keyring.
-func (a *App) byKernel(ctx context.Context) (*vault.Vault, error) {
-	if a.cfg.NoKernel {
-		return nil, vault.ErrKeyringMissing
-	}
-	k, err := a.kernelKey(0)
-	if err != nil {
-		return nil, err
-	}
-	return vault.Open(ctx, a.vaultPath(), vault.Remembered(k))
-}
-
-func (a *App) kernelKey(life time.Duration) (vault.KernelEntry, error) {
-	name, err := vault.FileID(a.vaultPath())
-	return vault.KernelKeyring("vault-"+name, life), err
-}
-
-// Remember leaves the open vault's key in the kernel's keyring for life: where
-// no desktop and no agent runs, later commands open the vault with it.
-func (a *App) Remember(ctx context.Context, life time.Duration) error {
-	v, _, err := a.opened()
-	if err != nil {
-		return err
-	}
-	k, err := a.kernelKey(life)
-	if err != nil {
-		return err
-	}
-	return v.Remember(ctx, k)
-}
-
-// ForgetRemembered takes it away.
-func (a *App) ForgetRemembered(ctx context.Context) error {
-	k, err := a.kernelKey(0)
-	if err != nil {
-		return err
-	}
-	return k.Delete(ctx)
-}
-
-// forgetCopies takes the vault key away from agent and kernel, which hold one
-// that opens nothing any more.
-func (a *App) forgetCopies(ctx context.Context, vaultID string) {
-	_ = agent.Client{}.Lock(ctx, vaultID) // there may be none
-	_ = a.ForgetRemembered(ctx)
 }
