@@ -34,7 +34,7 @@ func sampleV1() State {
 // sampleV2 is sample() without what came after version 2, as it is read back.
 func sampleV2() State {
 	s := sample()
-	s.Account.Check, s.Journal = []byte{}, journal.Log{Entries: []journal.Entry{}}
+	s.Account.Check, s.Account.Imported, s.Journal = []byte{}, false, journal.Log{Entries: []journal.Entry{}}
 	return s
 }
 

@@ -25,6 +25,8 @@ type Account struct {
 	RSA     []byte   `cbor:"4,keyasint"` // PKCS#8 DER, kept because deriving it is slow
 	Genesis []byte   `cbor:"5,keyasint"` // signed account genesis
 	Check   []byte   `cbor:"6,keyasint"` // signed check value of a typed secret (crypto/secret); empty if the seed was drawn
+
+	Imported bool `cbor:"7,keyasint"` // the RSA key was made elsewhere: no seed leads to it
 }
 
 // String hides the account, so that no log or error can show it by accident.

@@ -56,7 +56,7 @@ func dir(t testing.TB) string {
 
 func sample() State {
 	return State{
-		Account:  Account{Name: "alice", Seed: [32]byte{1}, Device: [32]byte{2}, RSA: []byte("der"), Genesis: []byte("g"), Check: []byte("c")},
+		Account:  Account{Name: "alice", Seed: [32]byte{1}, Device: [32]byte{2}, RSA: []byte("der"), Genesis: []byte("g"), Check: []byte("c"), Imported: true},
 		People:   map[string]Person{"u1": {Name: "bob", Genesis: []byte("b"), Verified: "words", Added: 7}},
 		Servers:  map[string]Server{"lab": {Addr: "lab:443", Pin: [32]byte{9}, Signers: [][]byte{{1}, {2}}, Threshold: 2, Version: 5, AKName: []byte{3}}},
 		Projects: map[string]Project{"p1": {Name: "trial", Server: "lab", Seq: 3, Head: id.Of(nil)}},

@@ -91,8 +91,11 @@ func runAccountShow(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Res
 		return Result{}, err
 	}
 	from := "drawn at random"
-	if k.Typed {
+	switch {
+	case k.Typed:
 		from = "follow from the name and a typed secret"
+	case k.Imported:
+		from = "RSA imported: nothing but this vault and its copies leads to it; the others drawn at random"
 	}
 	return Result{Data: k, Text: []string{
 		"name    " + k.Name,

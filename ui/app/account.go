@@ -17,14 +17,15 @@ import (
 
 // KeyFacts is what can be shown of an identity's keys.
 type KeyFacts struct {
-	Name    string `json:"name"`
-	UID     string `json:"uid"`
-	RSABits int    `json:"rsa_bits"`
-	RSA     string `json:"rsa_key_id"`
-	XWing   string `json:"xwing_key_id"`
-	Device  string `json:"ed25519_key_id"`
-	Typed   bool   `json:"typed"` // follows from a typed secret
-	Words   string `json:"words"` // of the user id: the same wherever this identity is
+	Name     string `json:"name"`
+	UID      string `json:"uid"`
+	RSABits  int    `json:"rsa_bits"`
+	RSA      string `json:"rsa_key_id"`
+	XWing    string `json:"xwing_key_id"`
+	Device   string `json:"ed25519_key_id"`
+	Typed    bool   `json:"typed"`    // follows from a typed secret
+	Imported bool   `json:"imported"` // the RSA key was made elsewhere
+	Words    string `json:"words"`    // of the user id: the same wherever this identity is
 }
 
 // KeyFacts describes the identity of the open vault.
@@ -46,8 +47,12 @@ func (a *App) KeyFacts() (KeyFacts, error) {
 	if err != nil {
 		return KeyFacts{}, err
 	}
+	imported := false
+	if err := a.view(func(s vault.State) { imported = s.Account.Imported }); err != nil {
+		return KeyFacts{}, err
+	}
 	return KeyFacts{Name: me.Account.Name, UID: me.Account.UID.String(), RSABits: pub.RSA.N.BitLen(), RSA: r.String(), XWing: pub.XWingKeyID().String(),
-		Device: d.String(), Typed: typed != nil, Words: words.Fingerprint(me.Account.UID[:])}, nil
+		Device: d.String(), Typed: typed != nil, Imported: imported, Words: words.Fingerprint(me.Account.UID[:])}, nil
 }
 
 // ownCheck is the check value in the vault; nil for an identity that follows

@@ -88,7 +88,9 @@ func NewImported(rand io.Reader, name string, key *rsa.PrivateKey) (vault.Accoun
 	if err != nil {
 		return vault.Account{}, err
 	}
-	return around(rand, name, seed, key)
+	a, err := around(rand, name, seed, key)
+	a.Imported = true
+	return a, err
 }
 
 // around draws a device and signs the genesis of a person with this seed and
