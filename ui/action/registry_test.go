@@ -16,6 +16,25 @@ func TestRegistryIsConsistent(t *testing.T) {
 	}
 }
 
+// Every command has its place in help, and only one.
+func TestEveryActionHasAHeading(t *testing.T) {
+	seen := map[string]int{}
+	for _, p := range action.Parts() {
+		of := p.Of(action.All())
+		if len(of) == 0 {
+			t.Errorf("nothing stands under %q", p.Heading)
+		}
+		for _, a := range of {
+			seen[a.ID]++
+		}
+	}
+	for _, a := range action.All() {
+		if seen[a.ID] != 1 && !a.Hidden {
+			t.Errorf("%s stands under %d headings", a.ID, seen[a.ID])
+		}
+	}
+}
+
 // Check itself must be able to say no.
 func TestCheckRefuses(t *testing.T) {
 	run := action.All()[0].Run

@@ -8,34 +8,60 @@ import (
 	"cipherdeck/ui/action"
 )
 
-// help lists all commands, or explains the one that words name.
+// entry is a line of help in JSON.
+type entry struct {
+	Command string `json:"command"`
+	Title   string `json:"title"`
+}
+
+// help lists all commands, or those that begin with one word, or explains the
+// one that words name.
 func help(list []*action.Action, words []string) (action.Result, error) {
-	if len(words) > 0 {
-		a, _ := find(list, words)
-		if a == nil {
-			return action.Result{}, fmt.Errorf("%w: there is no command %q", ErrUsage, strings.Join(words, " "))
-		}
+	if len(words) == 0 {
+		return everything(list), nil
+	}
+	if a, _ := find(list, words); a != nil {
 		return explain(a), nil
 	}
+	var begin []*action.Action
+	for _, a := range list {
+		if len(words) == 1 && strings.HasPrefix(a.ID, words[0]+".") {
+			begin = append(begin, a)
+		}
+	}
+	if len(begin) == 0 {
+		return action.Result{}, fmt.Errorf("%w: there is no command %q", ErrUsage, strings.Join(words, " "))
+	}
+	text, data := lines(begin)
+	return action.Result{Data: data, Text: text}, nil
+}
+
+// everything is the list of all commands, under their headings.
+func everything(list []*action.Action) action.Result {
 	text := []string{
 		"cipherdeck: compute on data nobody else can read, and prove it.",
 		"",
 		"  cipherdeck                     open the workstation (on a terminal)",
 	}
-	type entry struct {
-		Command string `json:"command"`
-		Title   string `json:"title"`
-	}
 	var data []entry
+	for _, p := range action.Parts() {
+		more, entries := lines(p.Of(list))
+		text = append(append(text, "", p.Heading), more...)
+		data = append(data, entries...)
+	}
+	text = append(text, "", "cipherdeck help COMMAND explains one of them; every command takes --json.")
+	return action.Result{Data: data, Text: text}
+}
+
+func lines(list []*action.Action) (text []string, data []entry) {
 	for _, a := range list {
 		if a.Hidden {
 			continue
 		}
-		text = append(text, fmt.Sprintf("  cipherdeck %-19s %s", a.Command(), a.Title))
+		text = append(text, fmt.Sprintf("  cipherdeck %-20s %s", a.Command(), a.Title))
 		data = append(data, entry{a.Command(), a.Title})
 	}
-	text = append(text, "", "cipherdeck help COMMAND explains one of them; every command takes --json.")
-	return action.Result{Data: data, Text: text}, nil
+	return text, data
 }
 
 // explain is the help of one action.
