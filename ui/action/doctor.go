@@ -3,6 +3,8 @@ package action
 import (
 	"context"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"cipherdeck/crypto/progress"
 	"cipherdeck/ui/app"
@@ -24,12 +26,9 @@ func runDoctor(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Res
 	r := Result{Data: all}
 	bad := 0
 	for _, f := range all {
-		r.Text = append(r.Text, fmt.Sprintf("%s %-7s %-17s %s", f.State.Glyph(), f.State, f.ID, f.Found))
-		for _, l := range []struct{ mark, text string }{{" ", f.Means}, {"→", f.Do}} {
-			if l.text != "" {
-				r.Text = append(r.Text, fmt.Sprintf("%28s%s %s", "", l.mark, l.text))
-			}
-		}
+		r.Text = append(r.Text, beside(fmt.Sprintf("%s %-7s %-16s ", f.State.Glyph(), f.State, f.ID), f.Found)...)
+		r.Text = append(r.Text, beside(strings.Repeat(" ", 27), f.Means)...)
+		r.Text = append(r.Text, beside(fmt.Sprintf("%27s→ ", ""), f.Do)...)
 		if f.State == app.Bad {
 			bad++
 		}
@@ -38,4 +37,23 @@ func runDoctor(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Res
 		return r, fmt.Errorf("%w: %d of %d findings", app.ErrSick, bad, len(all))
 	}
 	return r, nil
+}
+
+// beside puts the words of text beside head, on lines of at most 80 cells that
+// all begin where the first does; nothing for no text.
+func beside(head, text string) []string {
+	var out []string
+	indent := strings.Repeat(" ", utf8.RuneCountInString(head))
+	line := head
+	for _, w := range strings.Fields(text) {
+		if line != head && line != indent && utf8.RuneCountInString(line+w) > 80 {
+			out = append(out, strings.TrimRight(line, " "))
+			line = indent
+		}
+		line += w + " "
+	}
+	if line == head {
+		return nil
+	}
+	return append(out, strings.TrimRight(line, " "))
 }
