@@ -50,7 +50,7 @@ fuzz:
 	.ci/fuzz $(FUZZTIME)
 
 rsa8192:
-	CIPHERDECK_RSA8192=1 $(GO) test -count=1 -timeout 1h -run 8192 ./vault/account
+	CIPHERDECK_RSA8192=1 $(GO) test -count=1 -timeout 1h -run 8192 ./vault/account ./crypto/keys
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)

@@ -191,7 +191,7 @@ func TestImportedRefuses(t *testing.T) {
 
 // An identity with 8192 bits takes a minute to make, so this runs by
 // `make rsa8192` and not with the others. That the generator keeps to its
-// published vectors, one of 8192 bits too, is tested in crypto/keys.
+// published vectors, is tested in crypto/keys, the one of 8192 bits by the same target.
 func TestTyped8192(t *testing.T) {
 	if os.Getenv("CIPHERDECK_RSA8192") == "" {
 		t.Skip("SKIPPED, NOT TESTED: making an identity with RSA-8192, which takes a minute: make rsa8192")
