@@ -128,3 +128,22 @@ func laterSlot(t *testing.T, f *file, typ SlotType) slot {
 	}
 	return s
 }
+
+// The first files of version 3 say nothing of an imported key. They open, and
+// stay what they are.
+func TestVersion3WithoutImportedIsRead(t *testing.T) {
+	raw, err := os.ReadFile("testdata/v3-first.vault")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir(t), "vault")
+	put(t, path, raw)
+	v := open(t, path, Passphrase(pass))
+	if got := v.copyOf(t).Account; got.Name != "alice" || got.Imported {
+		t.Fatalf("%+v", got)
+	}
+	if err := v.Update(func(*State) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path, Passphrase(pass))
+}

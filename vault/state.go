@@ -26,7 +26,9 @@ type Account struct {
 	Genesis []byte   `cbor:"5,keyasint"` // signed account genesis
 	Check   []byte   `cbor:"6,keyasint"` // signed check value of a typed secret (crypto/secret); empty if the seed was drawn
 
-	Imported bool `cbor:"7,keyasint"` // the RSA key was made elsewhere: no seed leads to it
+	// The RSA key was made elsewhere: no seed leads to it. It came later than the
+	// first files of version 3, which have no such field and must open as before.
+	Imported bool `cbor:"7,keyasint,omitempty"`
 }
 
 // String hides the account, so that no log or error can show it by accident.
