@@ -56,8 +56,10 @@ File         %s
 HOW TO USE IT
 1. Get the vault file, or any copy of it. This page does not replace the file:
    keep a copy of it elsewhere too.
-2. Unlock the vault and choose recovery.
-3. Set a new passphrase, make a new kit, and destroy this page.
+2. Put it at the path above and run: cipherdeck vault recover
+   It asks for what is on this page, and for a new passphrase.
+3. Make a new page (cipherdeck vault recovery, or vault shares) and destroy
+   this one.
 
 Passphrase (if you choose to write it here): ______________________________
 Tested on: ____________   Kept at: ______________________________

@@ -77,7 +77,11 @@ func createTemp(dir string) (*os.File, error) {
 	var b [8]byte
 	rand.Read(b[:])
 	name := filepath.Join(dir, ".cipherdeck-"+hex.EncodeToString(b[:])+".part")
-	return os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrNotExist) { // the folder, not a name that nobody typed
+		return nil, &fs.PathError{Op: "write into the folder", Path: dir, Err: fs.ErrNotExist}
+	}
+	return f, err
 }
 
 // publish gives the temporary file its name. Without force it must not replace

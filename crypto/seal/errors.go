@@ -10,6 +10,7 @@ var (
 	ErrTruncated    = errors.New("container is cut off")
 	ErrAuth         = errors.New("container was changed or damaged")
 	ErrNotRecipient = errors.New("container is not addressed to this identity")
+	ErrByPassphrase = errors.New("container is opened by a passphrase")
 	ErrPassphrase   = errors.New("wrong passphrase")
 	ErrRecipients   = errors.New("recipients cannot be used")
 	ErrMeta         = errors.New("facts about the file cannot be stored")

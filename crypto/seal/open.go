@@ -201,6 +201,9 @@ func (h *header) unwrap(ids []Identity) (FileKey, error) {
 			}
 		}
 	}
+	if worst == nil && len(h.stanzas) == 1 && h.stanzas[0].Type == TypePassphrase {
+		worst = fmt.Errorf("%w, not by a key: %w", ErrByPassphrase, ErrNotRecipient)
+	}
 	if worst == nil {
 		worst = fmt.Errorf("%w: it has %d recipients", ErrNotRecipient, len(h.stanzas))
 	}

@@ -38,6 +38,7 @@ func runAgentUnlock(ctx context.Context, a *app.App, args Args, _ progress.Sink)
 	if err != nil {
 		return Result{}, fmt.Errorf("%w: --idle %q: want a time as 8h or 30m", app.ErrInput, args.Get("idle"))
 	}
+	idle = min(idle, life) // a short life ends it anyway
 	if err := a.LendToAgent(ctx, life, idle, args.Has("confirm")); err != nil {
 		return Result{}, err
 	}

@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -37,7 +38,7 @@ func containerActions() []*Action {
 			Run:  runAgeExport},
 		{ID: "age.import", Title: "Seal the content of an age file", Vault: true,
 			Help: "The content is never on disk in clear.",
-			Args: []Arg{out, in, {Name: "keys", Flag: "keys", Need: true, Help: "file of age private keys, or an SSH private key without a passphrase"}, force},
+			Args: []Arg{out, in, {Name: "keys", Flag: "keys", Help: "file of age private keys, or an SSH private key without a passphrase; --identity says the same"}, force},
 			Run:  runAgeImport},
 	}
 }
@@ -148,7 +149,7 @@ func changeResult(c seal.Change, err error) (Result, error) {
 	}
 	r := Result{
 		Data: map[string]any{"before": len(c.Before), "after": len(c.After), "key_kept": c.KeyKept, "locked_out": c.LockedOut},
-		Text: []string{fmt.Sprintf("%d recipients, there were %d", len(c.After), len(c.Before))},
+		Text: []string{fmt.Sprintf("%s, there were %d", count(len(c.After), "recipient"), len(c.Before))},
 	}
 	if !(seal.Info{Recipients: c.After}).PostQuantum() {
 		r.Text = append(r.Text, "! not post-quantum: it has a recipient by RSA alone")
@@ -173,7 +174,10 @@ func runAgeExport(ctx context.Context, a *app.App, args Args, sink progress.Sink
 }
 
 func runAgeImport(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
-	spec := app.AgeSpec{In: args.Get("in"), Out: args.Get("out"), Keys: args.Get("keys"), Force: args.Has("force")}
+	spec := app.AgeSpec{In: args.Get("in"), Out: args.Get("out"), Keys: cmp.Or(args.Get("keys"), args.Get("identity")), Force: args.Has("force")}
+	if spec.Keys == "" {
+		return Result{}, fmt.Errorf("%w: --keys is missing", app.ErrUsage)
+	}
 	return wrote(spec.Out, a.ImportAge(ctx, spec, sink))
 }
 

@@ -75,7 +75,7 @@ func runProfile(ctx context.Context, _ *app.App, args Args, _ progress.Sink) (Re
 	if err != nil {
 		return Result{}, err
 	}
-	return preview(p, args), nil
+	return preview(p, args)
 }
 
 func runPreview(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
@@ -88,7 +88,7 @@ func runPreview(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Re
 	if err != nil {
 		return Result{}, err
 	}
-	return preview(p, args), nil
+	return preview(p, args)
 }
 
 // columnView is one column of a preview in JSON.
@@ -110,7 +110,12 @@ const previewRows = 5
 // sampleCell is how many characters of a cell its lines show.
 const sampleCell = 24
 
-func preview(p *dataset.Profile, args Args) Result {
+func preview(p *dataset.Profile, args Args) (Result, error) {
+	for _, name := range args.All("reveal") {
+		if name != "*" && !slices.ContainsFunc(p.Columns, func(c dataset.ColumnProfile) bool { return c.Name == name }) {
+			return Result{}, fmt.Errorf("%w: --reveal %q", dataset.ErrColumn, name)
+		}
+	}
 	v := p.Preview(previewRows, args.All("reveal")...)
 	columns := []columnView{}
 	text := []string{fmt.Sprintf("%s, %d rows, %d columns", v.Format, v.Rows, len(v.Columns)), fmt.Sprintf("  %-24s %-8s %8s %9s  %s", "column", "type", "empty", "distinct", "range")}
@@ -131,7 +136,7 @@ func preview(p *dataset.Profile, args Args) Result {
 		text = append(text, fmt.Sprintf("  and %d columns that did not fit into the profile", v.Omitted))
 	}
 	text = append(text, sampleLines(v.Sample)...)
-	return Result{Data: map[string]any{"format": v.Format, "rows": v.Rows, "columns": columns, "omitted": v.Omitted, "sample": list(v.Sample)}, Text: text}
+	return Result{Data: map[string]any{"format": v.Format, "rows": v.Rows, "columns": columns, "omitted": v.Omitted, "sample": list(v.Sample)}, Text: text}, nil
 }
 
 // sampleLines shows some rows of the sample; a line is for one row.

@@ -86,6 +86,14 @@ func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prom
 }
 
 // audienceArgs are the flags that say for whom, besides people.
+// count is "1 recipient", "2 recipients".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 func audienceArgs() []Arg {
 	return []Arg{
 		{Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"},
@@ -110,7 +118,7 @@ func runInspect(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Resu
 	}
 	r := Result{Data: viewContainer(i), Text: []string{
 		fmt.Sprintf("container v%d, header %d bytes, file %x; nothing here is authenticated without a key", i.Version, i.HeaderLen, i.File),
-		fmt.Sprintf("%d recipients", len(i.Recipients)),
+		count(len(i.Recipients), "recipient"),
 	}}
 	if !i.PostQuantum() {
 		r.Text = append(r.Text, "! not post-quantum: a quantum computer will open what only one of them needs")

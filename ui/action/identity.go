@@ -72,11 +72,14 @@ func runInit(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Re
 
 func madeLines(m app.Made) []string {
 	lines := []string{fmt.Sprintf("rsa    %d bits", m.RSABits)}
+	if m.Easy > 0 {
+		lines = append(lines, fmt.Sprintf("! the passphrase is easy to guess (about %d bits): cipherdeck words, then vault passphrase", m.Easy))
+	}
 	if m.Imported {
 		return append(lines, "! the RSA key is the one you gave: nothing in the world derives it again; keep a copy of the vault and a recovery code (vault recovery)")
 	}
 	if !m.Typed {
-		return lines
+		return append(lines, "next   print a way in for when the passphrase is forgotten: cipherdeck vault recovery")
 	}
 	lines = append(lines, fmt.Sprintf("secret about %d bits to guess", m.Estimate), "check  "+m.Check)
 	if m.First {

@@ -3,13 +3,18 @@ package action
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
 
 	"cipherdeck/crypto/progress"
 	"cipherdeck/ui/app"
@@ -28,7 +33,7 @@ func secretActions() []*Action {
 		{ID: "secret.list", Title: "List the secrets, without their values", Vault: true, Run: runSecretList,
 			Help: "Names, kinds, which fields there are, and what is due for renewal."},
 		{ID: "secret.show", Title: "Print one value of a secret", Vault: true, Run: runSecretShow,
-			Help: "On a terminal it is shown for a time, and then it is gone from the screen and from what can be scrolled back to; into a pipe or file it is printed. Of a totp secret the field code is the code of this moment. The vault's journal notes it.",
+			Help: "On a terminal it is shown for a time, and then it is gone from the screen and from what can be scrolled back to; into a pipe or file it goes as it is, a file to its last byte. Of a totp secret the field code is the code of this moment. The vault's journal notes it.",
 			Args: []Arg{name, {Name: "field", Help: "field to print", Need: true}, {Name: "for", Flag: "for", Default: "20s", Help: "how long it is shown on a terminal"}}},
 		{ID: "secret.copy", Title: "Lend one value of a secret to the clipboard", Vault: true, Run: runSecretCopy,
 			Help: "Takes it back when the time is over, if it is still there. A clipboard manager may have kept it. Over SSH the terminal's own clipboard is used (OSC 52), which some terminals refuse without a word. The vault's journal notes it.",
@@ -38,13 +43,17 @@ func secretActions() []*Action {
 			Args: []Arg{{Name: "name", Help: "name of one secret"}}},
 		{ID: "secret.rm", Title: "Forget a secret", Vault: true, Danger: TypeName, Args: []Arg{name}, Help: "The vault's .bak file still has it until the next save.",
 			Run: func(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-				return Result{Data: map[string]string{"removed": args.Get("name")}, Text: []string{"removed " + args.Get("name")}}, a.RemoveSecret(args.Get("name"))
+				if err := a.RemoveSecret(args.Get("name")); err != nil {
+					return Result{}, err
+				}
+				return Result{Data: map[string]string{"removed": args.Get("name")}, Text: []string{"removed " + args.Get("name")}}, nil
 			}},
 		{ID: "secret.exec", Title: "Run a command with secrets in its environment", Vault: true, Run: runSecretExec,
-			Help: "secret exec --env TOKEN=cipherdeck://ci/password -- make deploy. Only the child gets the values; it can pass them on.",
+			Help: "secret exec --env TOKEN=cipherdeck://ci/password -- make deploy. Only the child gets the values; it can pass them on. Ends with the exit code of the command.",
 			Args: []Arg{{Name: "env", Flag: "env", Many: true, Need: true, Help: "NAME=cipherdeck://SECRET/FIELD"}, {Name: "command", Many: true, Need: true, Help: "command and its arguments, after --"}}},
 		{ID: "secret.fill", Title: "Fill references to secrets in a text", Vault: true, Run: runSecretFill,
-			Help: `Reads a text with {{secret "name" "field"}} or cipherdeck://name/field from standard input and prints it with the values.`},
+			Help: `Reads a text with {{secret "name" "field"}} or cipherdeck://name/field from the file IN, or from standard input, and prints it with the values.`,
+			Args: []Arg{{Name: "in", Help: "text to fill; left out or -: standard input"}}},
 		{ID: "secret.git", Title: "Answer git as its credential helper", Vault: true, Run: runSecretGit,
 			Help: "In ~/.gitconfig: [credential] helper = \"!cipherdeck secret git\". Needs a passphrase that does not come from standard input.",
 			Args: []Arg{{Name: "operation", Help: "get, store or erase, as git says", Need: true}}},
@@ -57,7 +66,7 @@ func runSecretPut(ctx context.Context, a *app.App, args Args, _ progress.Sink) (
 	s := secret.Secret{Kind: secret.Kind(args.Get("kind")), Fields: map[string][]byte{}}
 	required, _, ok := s.Kind.Shape()
 	if !ok {
-		return Result{}, fmt.Errorf("%w: kind %q; see help secret put", secret.ErrInvalid, args.Get("kind"))
+		return Result{}, fmt.Errorf("%w: kind %q; one of: git, aws, login, api, note, file, totp", secret.ErrInvalid, args.Get("kind"))
 	}
 	for _, kv := range args.All("set") {
 		k, v, ok := strings.Cut(kv, "=")
@@ -99,10 +108,41 @@ func runSecretPut(ctx context.Context, a *app.App, args Args, _ progress.Sink) (
 		}
 		s.Rotate = t.Unix()
 	}
-	if err := a.PutSecret(args.Get("name"), s); err != nil {
+	return put(a, args.Get("name"), s)
+}
+
+// put stores s and says what it took the place of: a value that is not given
+// again is lost.
+func put(a *app.App, name string, s secret.Secret) (Result, error) {
+	all, err := a.Secrets()
+	if err != nil {
 		return Result{}, err
 	}
-	return Result{Data: map[string]string{"name": args.Get("name"), "kind": args.Get("kind")}, Text: []string{"stored " + args.Get("name")}}, nil
+	kind, fields := s.Kind, slices.Collect(maps.Keys(s.Fields)) // PutSecret wipes s
+	if err := a.PutSecret(name, s); err != nil {
+		return Result{}, err
+	}
+	type view struct {
+		Name     string   `json:"name"`
+		Kind     string   `json:"kind"`
+		Replaced bool     `json:"replaced"`
+		Lost     []string `json:"lost,omitempty"` // fields that the one before had
+	}
+	v := view{Name: name, Kind: string(kind)}
+	text := []string{"stored " + name}
+	if i := slices.IndexFunc(all, func(o app.SecretInfo) bool { return o.Name == name }); i >= 0 {
+		v.Replaced = true
+		text[0] = "replaced " + name
+		for _, f := range all[i].Fields {
+			if !slices.Contains(fields, f) {
+				v.Lost = append(v.Lost, f)
+			}
+		}
+	}
+	if len(v.Lost) > 0 {
+		text = append(text, "! it has no more: "+strings.Join(v.Lost, ", ")+"; put gives all fields anew")
+	}
+	return Result{Data: v, Text: text}, nil
 }
 
 func runSecretList(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
@@ -114,6 +154,9 @@ func runSecretList(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Resu
 		all = []app.SecretInfo{}
 	}
 	r := Result{Data: all}
+	if len(all) == 0 {
+		r.Text = []string{"no secrets yet; store one: cipherdeck secret put NAME --kind KIND"}
+	}
 	for _, s := range all {
 		line := fmt.Sprintf("%-24s %-6s %s", s.Name, s.Kind, strings.Join(s.Fields, ", "))
 		if s.Due {
@@ -134,7 +177,24 @@ func runSecretShow(ctx context.Context, a *app.App, args Args, _ progress.Sink) 
 		return Result{}, err
 	}
 	defer clear(v)
-	return Result{Data: map[string]string{"value": string(v)}, Text: strings.Split(string(v), "\n"), Brief: life}, nil
+	data := map[string]string{"value": string(v)}
+	if !utf8.Valid(v) { // JSON would change it
+		data = map[string]string{"base64": base64.StdEncoding.EncodeToString(v)}
+	}
+	if !args.Has("json") && !term.IsTerminal(int(os.Stdout.Fd())) {
+		return Result{}, exact(args.Get("field"), v)
+	}
+	return Result{Data: data, Text: strings.Split(string(v), "\n"), Brief: life}, nil
+}
+
+// exact writes a value for a program: nothing in it is made harmless, and what
+// was a file stays that file.
+func exact(field string, v []byte) error {
+	if _, err := os.Stdout.Write(v); err != nil || field == "content" {
+		return err
+	}
+	_, err := os.Stdout.WriteString("\n")
+	return err
 }
 
 func lifetimeOf(args Args, name string) (time.Duration, error) {
@@ -212,7 +272,16 @@ func runSecretExec(ctx context.Context, a *app.App, args Args, _ progress.Sink) 
 }
 
 func runSecretFill(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	text, err := io.ReadAll(io.LimitReader(os.Stdin, 16<<20))
+	in := os.Stdin
+	if name := args.Get("in"); name != "" && name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return Result{}, err
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, 16<<20))
 	if err != nil {
 		return Result{}, err
 	}

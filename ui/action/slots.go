@@ -2,12 +2,16 @@ package action
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/term"
 
 	"cipherdeck/crypto/progress"
 	"cipherdeck/ui/app"
@@ -17,8 +21,8 @@ import (
 func slotActions() []*Action {
 	replace := Arg{Name: "replace", Flag: "replace", Help: "id of the slot that it takes the place of, in one save"}
 	return []*Action{
-		{ID: "vault.slots", Title: "List the ways to unlock the vault", Vault: true, Run: runSlots,
-			Help: "Each has an id. Any one of them opens the vault."},
+		{ID: "vault.slots", Title: "List the ways to unlock the vault", Run: runSlots,
+			Help: "Each has an id. Any one of them opens the vault. Asks for nothing: the list is as the file says, and vault test ID tries one."},
 		{ID: "vault.recovery", Title: "Add a recovery code and print the emergency kit", Vault: true, Run: runRecovery,
 			Help: "Prints a page of text with a code of 130 bits that opens the vault. It is shown once: print it, put it away, and try it with vault test.", Args: []Arg{replace}},
 		{ID: "vault.shares", Title: "Let several people open the vault together", Vault: true, Run: runShares,
@@ -55,7 +59,7 @@ func slotActions() []*Action {
 			Help: "The last one stays. The vault key does not change: who kept an old copy of the file can open it as before.",
 			Args: []Arg{{Name: "id", Help: "id of the slot", Need: true}}},
 		{ID: "vault.recover", Title: "Set a new passphrase by recovery code or shares", Run: runRecover,
-			Help: "Reads the code, or one share a line, from standard input up to an empty line, then asks for a new passphrase."},
+			Help: "Asks for the code, or for as many shares as it takes, and then for a new passphrase. Without a terminal they come one a line from standard input, up to an empty line, or from --code-fd, and the passphrase from --new-fd."},
 	}
 }
 
@@ -170,7 +174,7 @@ func runTokens(ctx context.Context, a *app.App, _ Args, _ progress.Sink) (Result
 			v.Keys = append(v.Keys, k.Label)
 		}
 		views = append(views, v)
-		r.Text = append(r.Text, fmt.Sprintf("%-24s serial %s, %s %s; keys: %s", v.Label, v.Serial, v.Maker, v.Model, strings.Join(v.Keys, ", ")))
+		r.Text = append(r.Text, fmt.Sprintf("%-24s serial %s, %s %s; keys: %s", v.Label, v.Serial, v.Maker, v.Model, cmp.Or(strings.Join(v.Keys, ", "), "none")))
 	}
 	r.Data = views
 	return r, nil
@@ -242,7 +246,14 @@ func runRemember(ctx context.Context, a *app.App, args Args, _ progress.Sink) (R
 }
 
 func runForget(ctx context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
-	return Result{Text: []string{"forgotten"}}, a.ForgetRemembered(ctx)
+	err := a.ForgetRemembered(ctx)
+	if errors.Is(err, vault.ErrKeyringMissing) {
+		return Result{Data: map[string]bool{"was": false}, Text: []string{"nothing was remembered"}}, nil
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Data: map[string]bool{"was": true}, Text: []string{"forgotten"}}, nil
 }
 
 func slotResult(s vault.SlotInfo, err error) (Result, error) {
@@ -262,13 +273,9 @@ func runRemoveSlot(ctx context.Context, a *app.App, args Args, _ progress.Sink) 
 // maxShareLines bounds what is read of a person's input.
 const maxShareLines = 255
 
-func runRecover(ctx context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
-	var lines []string
-	in := bufio.NewScanner(os.Stdin)
-	for len(lines) < maxShareLines && in.Scan() && strings.TrimSpace(in.Text()) != "" {
-		lines = append(lines, strings.TrimSpace(in.Text()))
-	}
-	if err := in.Err(); err != nil {
+func runRecover(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	lines, err := onPaper(ctx, a, args)
+	if err != nil {
 		return Result{}, err
 	}
 	id, err := a.Recover(ctx, lines)
@@ -284,4 +291,18 @@ func runRecover(ctx context.Context, a *app.App, _ Args, _ progress.Sink) (Resul
 		return Result{}, err
 	}
 	return identity(id, nil)
+}
+
+// onPaper gets a recovery code or shares: asked for and not shown, or from a
+// pipe or file up to an empty line.
+func onPaper(ctx context.Context, a *app.App, args Args) ([]string, error) {
+	if args.Has("code-fd") || term.IsTerminal(int(os.Stdin.Fd())) {
+		return a.AskPaper(ctx)
+	}
+	var lines []string
+	in := bufio.NewScanner(os.Stdin)
+	for len(lines) < maxShareLines && in.Scan() && strings.TrimSpace(in.Text()) != "" {
+		lines = append(lines, strings.TrimSpace(in.Text()))
+	}
+	return lines, in.Err()
 }

@@ -63,6 +63,30 @@ func (a *App) askCode(ctx context.Context, prompt string) ([]byte, error) {
 	return a.cfg.AskCode(ctx, prompt, false)
 }
 
+// AskPaper asks for a recovery code, or for a share and then for as many more as
+// that one says are needed.
+func (a *App) AskPaper(ctx context.Context) ([]string, error) {
+	first, err := a.askCode(ctx, "Recovery code, or the first share")
+	if err != nil {
+		return nil, err
+	}
+	lines := []string{string(bytes.TrimSpace(first))}
+	clear(first)
+	s, err := vault.ReadShare(lines[0])
+	if err != nil {
+		return lines, nil // no share: whether it is a code, the vault says
+	}
+	for len(lines) < s.Need {
+		next, err := a.askCode(ctx, fmt.Sprintf("Share %d of the %d that are needed", len(lines)+1, s.Need))
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, string(bytes.TrimSpace(next)))
+		clear(next)
+	}
+	return lines, nil
+}
+
 // askShares asks for as many shares as slot s needs.
 func (a *App) askShares(ctx context.Context, s vault.SlotInfo) (vault.Unlocker, func(), error) {
 	var texts []string

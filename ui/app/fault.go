@@ -1,8 +1,11 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"os/exec"
+	"strings"
 )
 
 // The exit codes. They are stable: docs/exit-codes.md lists them, and a test
@@ -32,14 +35,27 @@ type Fault struct {
 	Exit  int    `json:"exit"`
 }
 
+// codeChild is for a command that was run for somebody, which said itself what
+// was wrong: its exit code is the answer.
+const codeChild = "command-exit"
+
+// OfChild reports whether f is the exit of a command that was run for somebody.
+func (f Fault) OfChild() bool { return f.Code == codeChild }
+
 // Explain turns an error into a Fault.
 func Explain(err error) Fault {
 	f := Fault{Code: "failed", Cause: err.Error(), Cure: failedCure, Exit: ExitFailed}
 	for _, r := range faultRules() {
 		if errors.Is(err, r.is) {
 			f.Code, f.Exit, f.Cure = r.code, r.exit, r.cure
+			if f.Exit == ExitInterrupted {
+				f.Cause = strings.ReplaceAll(f.Cause, context.Canceled.Error(), "interrupted")
+			}
 			break
 		}
+	}
+	if child := new(exec.ExitError); errors.Is(err, ErrCommand) && errors.As(err, &child) && child.ExitCode() > 0 {
+		f.Code, f.Exit = codeChild, child.ExitCode()
 	}
 	var p *fs.PathError
 	if errors.As(err, &p) {

@@ -11,13 +11,14 @@ import (
 	"cipherdeck/vault/tpm"
 )
 
-// Slots lists the ways to unlock the vault, as they were at the last unlock.
+// Slots lists the ways to unlock the vault: as they were at the last unlock, or,
+// while it is locked, as its file says. That nobody vouches for, but who has
+// forgotten his passphrase must see what else there is.
 func (a *App) Slots() ([]vault.SlotInfo, error) {
-	v, _, err := a.opened()
-	if err != nil {
-		return nil, err
+	if v, _, err := a.opened(); err == nil {
+		return v.Slots(), nil
 	}
-	return v.Slots(), nil
+	return vault.Slots(a.vaultPath())
 }
 
 // put adds a slot, or puts it in the place of the one with the id replace.

@@ -48,7 +48,15 @@ type Made struct {
 	First    bool     `json:"first_use"`               // a typed secret that there was nothing to compare with
 	Estimate int      `json:"estimate_bits,omitempty"` // how hard the secret is to guess
 	Check    string   `json:"check_file,omitempty"`
+
+	// Easy is set when the passphrase is easy to guess: about how many bits. The
+	// vault takes it all the same, for who guesses needs the file and pays for
+	// each try.
+	Easy int `json:"easy_passphrase_bits,omitempty"`
 }
+
+// easyBits is below what a passphrase is called easy: three random words.
+const easyBits = 38
 
 // MakeIdentity makes an identity and its vault, which stays open. It asks for
 // the vault's passphrase and, apart from that, for a typed secret. Whatever goes
@@ -79,6 +87,9 @@ func (a *App) MakeIdentity(ctx context.Context, n NewIdentity, sink progress.Sin
 	defer clear(pass)
 	if err := vault.CheckPassphrase(pass); err != nil { // before the keys, which may take a minute
 		return Made{}, err
+	}
+	if bits := int(math.Round(secret.Measure(pass, n.Name).Bits)); bits < easyBits {
+		made.Easy = max(1, bits)
 	}
 	acc, err := patiently(ctx, sink, made.RSABits, work)
 	if err != nil {

@@ -69,12 +69,16 @@ func run(ctx context.Context, env Env, words []string, asJSON bool) (action.Resu
 	if len(words) == 0 || words[0] == "help" || words[0] == "--help" || words[0] == "-h" {
 		return help(env.Actions, topic(words[min(1, len(words)):]))
 	}
+	words = globalsLast(words)
+	if words[0] == "help" {
+		return help(env.Actions, topic(words[1:]))
+	}
 	if words[0] == "--version" {
 		words = []string{"version"}
 	}
 	a, rest := find(env.Actions, words)
 	if a == nil {
-		return action.Result{}, fmt.Errorf("%w: there is no command %q; try: cipherdeck help", ErrUsage, words[0])
+		return action.Result{}, fmt.Errorf("%w: %s", ErrUsage, noCommand(env.Actions, words))
 	}
 	args, err := parse(a, rest)
 	if err != nil {
@@ -144,6 +148,9 @@ func (env Env) config(a *action.Action, args action.Args, home string) (app.Conf
 // still has a chain to show.
 func (env Env) fail(err error, res action.Result, asJSON bool) int {
 	f := app.Explain(err)
+	if f.OfChild() {
+		return f.Exit
+	}
 	if asJSON {
 		env.print(envelope{V: 1, Data: res.Data, Error: &f})
 		return f.Exit

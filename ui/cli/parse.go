@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cipherdeck/ui/action"
@@ -42,6 +44,66 @@ func find(list []*action.Action, words []string) (*action.Action, []string) {
 		}
 	}
 	return nil, words
+}
+
+// globalsLast moves flags of every command that stand before the command to the
+// end, so that cipherdeck --json words is understood.
+func globalsLast(words []string) []string {
+	for n := 0; n < len(words) && strings.HasPrefix(words[n], "-"); {
+		g, err := flagNamed(globals(), words[n])
+		if err != nil {
+			break
+		}
+		if n++; !g.Switch {
+			n++
+		}
+		if n < len(words) && !strings.HasPrefix(words[n], "-") {
+			return append(slices.Clone(words[n:]), words[:n]...)
+		}
+	}
+	return words
+}
+
+// noCommand says that words name no command, and what was perhaps meant.
+func noCommand(list []*action.Action, words []string) string {
+	said := fmt.Sprintf("there is no command %q", words[0])
+	near := ""
+	best := 3 // a letter more, less, or another one, twice
+	for _, a := range list {
+		if strings.HasPrefix(a.ID, words[0]+".") {
+			said = fmt.Sprintf("%q needs one more word", words[0])
+			if len(words) > 1 && !strings.HasPrefix(words[1], "-") {
+				said = fmt.Sprintf("there is no command %q", words[0]+" "+words[1])
+			}
+			near = cmp.Or(near, "see: cipherdeck help "+words[0])
+		}
+		n := strings.Count(a.ID, ".") + 1
+		if d := typos(strings.Join(words[:min(n, len(words))], " "), a.Command()); d < best && !a.Hidden {
+			best, near = d, "did you mean: cipherdeck "+a.Command()
+		}
+	}
+	return said + "; " + cmp.Or(near, "try: cipherdeck help")
+}
+
+// typos is the Levenshtein distance of two words.
+func typos(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := before
+			if a[i] != b[j] {
+				change++
+			}
+			before = row[j+1]
+			row[j+1] = min(change, before+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // parse reads words as the arguments of a. Flags may stand anywhere; "--"

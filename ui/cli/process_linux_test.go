@@ -73,6 +73,59 @@ func TestSilentTerminal(t *testing.T) {
 	}
 }
 
+// ctrl-C at a question ends the command at once, and the terminal shows again
+// what is typed.
+func TestQuestionCanBeLeft(t *testing.T) {
+	home := t.TempDir()
+	if _, bad, code := prog(t, []string{"CIPHERDECK_PASSPHRASE=a long enough phrase"}, "vault", "init", "alice", "--home", home, "--unlock-time", "20ms"); code != 0 {
+		t.Fatal(bad)
+	}
+	for name, words := range map[string][]string{
+		"passphrase":     {"vault", "unlock", "--home", home},
+		"new passphrase": {"vault", "init", "bob", "--home", t.TempDir()},
+		"on paper":       {"vault", "recover", "--home", home},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ours, theirs := terminal(t)
+			defer ours.Close()
+			defer theirs.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), guard)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, program(), words...)
+			cmd.Env = []string{"HOME=" + home, "TERM=xterm-256color"}
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			said := bufio.NewReader(ours)
+			if _, err := said.ReadString(':'); err != nil {
+				t.Fatal(err)
+			}
+			echo := func() bool {
+				m, err := unix.IoctlGetTermios(int(theirs.Fd()), unix.TCGETS)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return m.Lflag&unix.ECHO != 0
+			}
+			for echo() { // the prompt comes before the silence
+				if ctx.Err() != nil {
+					t.Fatal("what is typed would be shown")
+				}
+			}
+			ours.Write([]byte{3})
+			cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != 130 {
+				t.Errorf("exit code %d, want 130", code)
+			}
+			if !echo() {
+				t.Error("the terminal was left silent")
+			}
+		})
+	}
+}
+
 // children lists the processes that pid started.
 func children(t *testing.T, pid int) []int {
 	t.Helper()

@@ -40,7 +40,7 @@ type secrets struct {
 type source struct{ flag, fd string }
 
 // get returns a passphrase; twice asks the person to type it again.
-func (s *secrets) get(_ context.Context, prompt string, twice bool) ([]byte, error) {
+func (s *secrets) get(ctx context.Context, prompt string, twice bool) ([]byte, error) {
 	switch {
 	case s.read != nil:
 		return bytes.Clone(s.read), nil
@@ -54,7 +54,7 @@ func (s *secrets) get(_ context.Context, prompt string, twice bool) ([]byte, err
 	case len(s.env) > 0:
 		return bytes.Clone(s.env), nil
 	}
-	return ask(prompt, twice, "--passphrase-fd or "+PassphraseVar)
+	return ask(ctx, prompt, twice, "--passphrase-fd or "+PassphraseVar)
 }
 
 // lines reads the descriptor to its end: at least one line, the first not empty.
@@ -86,16 +86,16 @@ func (s source) lines() ([][]byte, error) {
 // for: from its own descriptor, or by asking.
 func (s *secrets) fresh(ctx context.Context, prompt string, twice bool) ([]byte, error) {
 	if s.newFD == "" {
-		return ask(prompt, twice, "--new-fd")
+		return ask(ctx, prompt, twice, "--new-fd")
 	}
 	return (&secrets{fd: s.newFD}).get(ctx, prompt, twice)
 }
 
 // pin gets the PIN of a device. A passphrase that was handed over is never tried
 // as one: devices count wrong PINs.
-func (s *secrets) pin(_ context.Context, prompt string, twice bool) ([]byte, error) {
+func (s *secrets) pin(ctx context.Context, prompt string, twice bool) ([]byte, error) {
 	if s.pinFD == "" {
-		return ask(prompt, twice, "--pin-fd")
+		return ask(ctx, prompt, twice, "--pin-fd")
 	}
 	if s.pins == nil {
 		var err error
@@ -111,9 +111,9 @@ func (s *secrets) pin(_ context.Context, prompt string, twice bool) ([]byte, err
 }
 
 // code gets the next line of what is on paper.
-func (s *secrets) code(_ context.Context, prompt string, twice bool) ([]byte, error) {
+func (s *secrets) code(ctx context.Context, prompt string, twice bool) ([]byte, error) {
 	if s.codeFD == "" {
-		return ask(prompt, twice, "--code-fd")
+		return ask(ctx, prompt, twice, "--code-fd")
 	}
 	if s.codes == nil {
 		var err error
@@ -122,43 +122,74 @@ func (s *secrets) code(_ context.Context, prompt string, twice bool) ([]byte, er
 		}
 	}
 	if len(s.codes) == 0 {
-		return nil, fmt.Errorf("%w: descriptor %s has no more lines", ErrNoPassphrase, s.codeFD)
+		return nil, fmt.Errorf("%w: %s: descriptor %s has no more lines", ErrNoPassphrase, prompt, s.codeFD)
 	}
 	next := s.codes[0]
 	s.codes = s.codes[1:]
 	return next, nil
 }
 
+// asksAgain is how often a secret that is typed twice is asked for.
+const asksAgain = 3
+
 // ask reads from the terminal itself, so that it works with standard input
 // and output redirected. instead is what to use where there is none.
-func ask(prompt string, twice bool, instead string) ([]byte, error) {
+func ask(ctx context.Context, prompt string, twice bool, instead string) ([]byte, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w: there is no terminal to ask on; use %s", ErrNoPassphrase, instead)
 	}
 	defer tty.Close()
-	pw, err := askOnce(tty, prompt)
-	if err != nil || !twice {
-		return pw, err
+	for range asksAgain {
+		first, err := askOnce(ctx, tty, prompt)
+		if err != nil || !twice {
+			return first, err
+		}
+		again, err := askOnce(ctx, tty, prompt+" again")
+		if err != nil {
+			clear(first)
+			return nil, err
+		}
+		same := bytes.Equal(first, again)
+		clear(again)
+		if same {
+			return first, nil
+		}
+		clear(first)
+		fmt.Fprintln(tty, "The two are not the same.")
 	}
-	again, err := askOnce(tty, prompt+" again")
-	if err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(pw, again) {
-		return nil, fmt.Errorf("%w: the two are not the same", ErrNoPassphrase)
-	}
-	return pw, nil
+	return nil, fmt.Errorf("%w: the two were never the same", ErrNoPassphrase)
 }
 
-func askOnce(tty *os.File, prompt string) ([]byte, error) {
-	fmt.Fprintf(tty, "%s: ", prompt)
-	defer fmt.Fprintln(tty)
-	b, err := term.ReadPassword(int(tty.Fd()))
+// askOnce reads one line without showing it. ctrl-C comes as the end of ctx, as
+// signals do in this program, and must not wait for the line.
+func askOnce(ctx context.Context, tty *os.File, prompt string) ([]byte, error) {
+	fd := int(tty.Fd())
+	before, err := term.GetState(fd)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrNoPassphrase, err)
 	}
-	return b, nil
+	fmt.Fprintf(tty, "%s: ", prompt)
+	defer fmt.Fprintln(tty)
+	type line struct {
+		text []byte
+		err  error
+	}
+	typed := make(chan line, 1)
+	go func() { // ends with the program, if nothing is typed
+		b, err := term.ReadPassword(fd)
+		typed <- line{b, err}
+	}()
+	select {
+	case <-ctx.Done():
+		_ = term.Restore(fd, before)
+		return nil, ctx.Err()
+	case l := <-typed:
+		if l.err != nil {
+			return nil, fmt.Errorf("%w: %v", ErrNoPassphrase, l.err)
+		}
+		return l.text, nil
+	}
 }
 
 // given reports whether a passphrase was handed over, so that nothing else

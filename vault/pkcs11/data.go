@@ -154,6 +154,9 @@ func checkOptions(o Options) error {
 }
 
 func checkPath(module string) error {
+	if module == "" {
+		return fmt.Errorf("%w: which one is not said (--module)", ErrModule)
+	}
 	if !filepath.IsAbs(module) || len(module) > 4096 {
 		return fmt.Errorf("%w: %.200q is not an absolute path", ErrModule, module)
 	}
