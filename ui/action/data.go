@@ -272,6 +272,23 @@ func riskLines(r risk.Report) []string {
 	return out
 }
 
+// coarser says in words what a rule leaves of its column.
+func coarser(r rules.Rule) string {
+	switch {
+	case r.Action == rules.Keep:
+		return "as it was"
+	case r.Action == rules.Drop:
+		return "taken away"
+	case r.Action == rules.Generalise && r.Width > 0:
+		return fmt.Sprintf("in bins of %g", r.Width)
+	case r.Action == rules.Generalise && r.Prefix > 0:
+		return fmt.Sprintf("its first %d characters", r.Prefix)
+	case r.Action == rules.Generalise && r.To != "":
+		return "the " + r.To + " alone"
+	}
+	return string(r.Action)
+}
+
 func runReach(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
 	o, err := riskOptions(args)
 	if err != nil {
@@ -287,7 +304,10 @@ func runReach(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Resu
 	}
 	text := []string{"before"}
 	text = append(text, riskLines(p.Before)...)
+	for _, r := range p.Rules {
+		text = append(text, fmt.Sprintf("  %-24s %s", r.Column, coarser(r)))
+	}
 	text = append(text, fmt.Sprintf("after, with %d rows left out", st.Skipped))
 	text = slices.Concat(text, riskLines(p.After), p.After.Caveats(), personalLines(personal, "were copied as they are"))
-	return Result{Data: map[string]any{"personal_unnamed": list(personal), "before": viewRisk(p.Before), "after": viewRisk(p.After), "left_out": st.Skipped, "out": args.Get("out")}, Text: text}, nil
+	return Result{Data: map[string]any{"personal_unnamed": list(personal), "before": viewRisk(p.Before), "after": viewRisk(p.After), "rules": p.Rules, "left_out": st.Skipped, "out": args.Get("out")}, Text: text}, nil
 }

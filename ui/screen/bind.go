@@ -85,13 +85,16 @@ func short(a *action.Action) string {
 	return w
 }
 
-// filter keeps the rows that hold all words of q, by key or by words. Titles
+// filter keeps the rows that hold all words of q: of key, title or command. Titles
 // that begin with q go first.
 func filter(q string, rows []row) []row {
 	words := strings.Fields(strings.ToLower(q))
 	var out []row
 	for _, r := range rows {
 		hay := strings.ToLower(r.key + " " + r.title + " " + r.where)
+		if r.a != nil { // who knows the command line looks for its words
+			hay += " " + r.a.Command()
+		}
 		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(hay, w) }) {
 			out = append(out, r)
 		}

@@ -36,3 +36,14 @@ func TestBriefResultIsHidden(t *testing.T) {
 		t.Fatalf("locked, and still there:\n%s", s)
 	}
 }
+
+// Who knows the command finds it, whatever its title says.
+func TestCommandsAreFoundByTheirWords(t *testing.T) {
+	rows := []row{{title: "Encrypt a file", a: &action.Action{ID: "seal"}}, {title: "Look", a: &action.Action{ID: "vault.slots"}}}
+	if got := filter("seal", rows); len(got) != 1 || got[0].a.ID != "seal" {
+		t.Errorf("seal: %v", got)
+	}
+	if got := filter("vault slots", rows); len(got) != 1 || got[0].a.ID != "vault.slots" {
+		t.Errorf("vault slots: %v", got)
+	}
+}
