@@ -70,15 +70,18 @@ func (a *App) RotateVaultKey(ctx context.Context, drop []string) (vault.Rotation
 // askOrder is whose secrets are wanted: one that an unfinished rotation has
 // already, to go on with, and those that it needs yet.
 func askOrder(v *vault.Vault, drop []string) []vault.SlotInfo {
-	left := v.Slots()
-	if r, begun := v.Rotating(); begun {
-		done := slices.DeleteFunc(v.Slots(), func(s vault.SlotInfo) bool {
-			return slices.ContainsFunc(r.Left, func(l vault.SlotInfo) bool { return l.ID == s.ID })
-		})
-		slices.SortStableFunc(done, func(x, y vault.SlotInfo) int { return trouble(x) - trouble(y) })
-		left = append(done[:1:1], r.Left...)
+	goes := func(s vault.SlotInfo) bool { return slices.Contains(drop, s.ID) }
+	stay := slices.DeleteFunc(v.Slots(), goes)
+	r, begun := v.Rotating()
+	if !begun {
+		return stay
 	}
-	return slices.DeleteFunc(left, func(s vault.SlotInfo) bool { return slices.Contains(drop, s.ID) })
+	left := slices.DeleteFunc(r.Left, goes)
+	done := slices.DeleteFunc(stay, func(s vault.SlotInfo) bool {
+		return slices.ContainsFunc(left, func(l vault.SlotInfo) bool { return l.ID == s.ID })
+	})
+	slices.SortStableFunc(done, func(x, y vault.SlotInfo) int { return trouble(x) - trouble(y) })
+	return append(slices.Clip(done[:min(1, len(done))]), left...)
 }
 
 // trouble is how much a person has to do for a slot's secret.

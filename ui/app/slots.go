@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"cipherdeck/crypto/keys"
@@ -38,7 +39,8 @@ func (a *App) put(ctx context.Context, replace string, n vault.NewSlot) (vault.S
 		return s, err
 	}
 	a.noteSeen(v, true)
-	return s, a.deleteEntry(ctx, entry)
+	a.deleteEntry(ctx, entry)
+	return s, nil
 }
 
 // entryIn is the keyring entry of a slot, if it has one.
@@ -51,12 +53,16 @@ func entryIn(slots []vault.SlotInfo, id string) string {
 	return ""
 }
 
-// deleteEntry removes the entry of a slot that is gone.
-func (a *App) deleteEntry(ctx context.Context, entry string) error {
+// deleteEntry removes the entry of a slot that is gone. The slot is what counted
+// and the vault is saved: that a keyring is broken is often why its slot goes,
+// and an error now would hide what took its place, such as a new code.
+func (a *App) deleteEntry(ctx context.Context, entry string) {
 	if entry == "" {
-		return nil
+		return
 	}
-	return a.keyring(entry).Delete(ctx)
+	if err := a.keyring(entry).Delete(ctx); err != nil && !errors.Is(err, vault.ErrKeyringMissing) {
+		a.notice(fmt.Sprintf("the slot is gone, but not its entry in the keyring, which opens older copies of the file only: %v", err))
+	}
 }
 
 // AddRecovery adds a recovery code to the vault and returns the page to print.
@@ -151,7 +157,8 @@ func (a *App) RemoveSlot(ctx context.Context, id string) error {
 		return err
 	}
 	a.noteSeen(v, true)
-	return a.deleteEntry(ctx, entry)
+	a.deleteEntry(ctx, entry)
+	return nil
 }
 
 // Recover opens the vault with a recovery code, or with shares of a group.
