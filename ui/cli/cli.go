@@ -49,20 +49,27 @@ func Main(ctx context.Context, env Env, words []string) int {
 	if err != nil {
 		return env.fail(err, res, asJSON)
 	}
-	if asJSON {
-		env.print(envelope{V: 1, OK: true, Data: res.Data})
-		return app.ExitOK
-	}
-	if shown, err := env.brief(ctx, res); shown || err != nil {
-		if err != nil {
-			return env.fail(err, action.Result{}, false)
-		}
-		return app.ExitOK
-	}
-	for _, l := range res.Text {
-		fmt.Fprintln(env.Stdout, plain.Text(l))
+	if err := env.show(ctx, res, asJSON); err != nil {
+		return env.fail(err, action.Result{}, false)
 	}
 	return app.ExitOK
+}
+
+// show prints what came out. That it did counts: a new recovery code is nowhere
+// else.
+func (env Env) show(ctx context.Context, res action.Result, asJSON bool) error {
+	if asJSON {
+		return env.print(envelope{V: 1, OK: true, Data: res.Data})
+	}
+	if shown, err := env.brief(ctx, res); shown || err != nil {
+		return err
+	}
+	for _, l := range res.Text {
+		if _, err := fmt.Fprintln(env.Stdout, plain.Text(l)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func run(ctx context.Context, env Env, words []string, asJSON bool) (action.Result, error) {
@@ -152,7 +159,9 @@ func (env Env) fail(err error, res action.Result, asJSON bool) int {
 		return f.Exit
 	}
 	if asJSON {
-		env.print(envelope{V: 1, Data: res.Data, Error: &f})
+		if err := env.print(envelope{V: 1, Data: res.Data, Error: &f}); err != nil {
+			fmt.Fprintf(env.Stderr, "cipherdeck: %v\n", err)
+		}
 		return f.Exit
 	}
 	for _, l := range res.Text {
@@ -165,7 +174,7 @@ func (env Env) fail(err error, res action.Result, asJSON bool) int {
 	return f.Exit
 }
 
-func (env Env) print(v envelope) {
+func (env Env) print(v envelope) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -173,9 +182,7 @@ func (env Env) print(v envelope) {
 	if err == nil {
 		_, err = env.Stdout.Write(visible(b.Bytes()))
 	}
-	if err != nil {
-		fmt.Fprintf(env.Stderr, "cipherdeck: %v\n", err)
-	}
+	return err
 }
 
 // visible writes characters that are not plainly visible as \u escapes. JSON

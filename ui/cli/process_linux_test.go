@@ -126,6 +126,24 @@ func TestQuestionCanBeLeft(t *testing.T) {
 	}
 }
 
+// What cannot be printed is not done: a code that nobody saw may be the only
+// one that opens the vault.
+func TestFullOutputIsAFault(t *testing.T) {
+	for _, words := range [][]string{{"words"}, {"words", "--json"}} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Skipf("SKIPPED, NOT TESTED: %v", err)
+		}
+		cmd := exec.Command(program(), words...)
+		cmd.Env, cmd.Stdout = []string{"HOME=" + t.TempDir()}, full
+		err = cmd.Run()
+		full.Close()
+		if err == nil {
+			t.Errorf("%v: exit code 0", words)
+		}
+	}
+}
+
 // children lists the processes that pid started.
 func children(t *testing.T, pid int) []int {
 	t.Helper()
