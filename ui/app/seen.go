@@ -23,6 +23,9 @@ type seen struct {
 	At         int64  `json:"at"` // Unix seconds
 }
 
+// maxSeen bounds what is read of one; what is no small file is not read at all.
+const maxSeen = 4 << 10
+
 // DefaultState is the folder for what is remembered of vaults:
 // $XDG_STATE_HOME, else ~/.local/state.
 func DefaultState() string {
@@ -42,7 +45,7 @@ func (a *App) seenPath(v *vault.Vault) string {
 
 // wasSeen is what this machine remembers of a vault.
 func (a *App) wasSeen(id string) (was seen, ok bool) {
-	raw, err := os.ReadFile(filepath.Join(a.cfg.StateDir, "seen-"+id+".json"))
+	raw, err := readBounded(filepath.Join(a.cfg.StateDir, "seen-"+id+".json"), maxSeen)
 	if err != nil || json.Unmarshal(raw, &was) != nil || was.V != 1 {
 		return seen{}, false
 	}
@@ -76,11 +79,8 @@ func (a *App) noteSeen(v *vault.Vault, saved bool) {
 		return
 	}
 	rotations, generation := v.Saves()
-	if raw, err := os.ReadFile(a.seenPath(v)); err == nil && !saved {
-		var was seen
-		if json.Unmarshal(raw, &was) == nil && (was.Rotations > rotations || was.Rotations == rotations && was.Generation >= generation) {
-			return
-		}
+	if was, ok := a.wasSeen(v.ID()); ok && !saved && !(seen{Rotations: rotations, Generation: generation}).newer(was.Rotations, was.Generation) {
+		return
 	}
 	raw, err := json.Marshal(seen{1, rotations, generation, a.Now().Unix()})
 	if err != nil {
