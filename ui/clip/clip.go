@@ -92,6 +92,7 @@ func (c Clipboard) Lend(ctx context.Context, value []byte, life time.Duration, l
 		return fmt.Errorf("%w for %d bytes, limit %d", ErrNone, len(value), maxValue)
 	}
 	if err := c.put(ctx, value); err != nil {
+		_ = c.takeBack(value) // it may have got there before it failed or was stopped
 		return err
 	}
 	lent()
