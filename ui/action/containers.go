@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 
 	"cipherdeck/crypto/archive"
 	"cipherdeck/crypto/chain"
@@ -23,8 +24,8 @@ func containerActions() []*Action {
 			Help: "Opens the container and authenticates everything in it, of a folder each file and the index as well."},
 		{ID: "ls", Title: "List the folder in a sealed file", Args: []Arg{in, pass}, Run: runList,
 			Help: "Reads only the index. Take one file out with: open --member PATH."},
-		{ID: "recipients.list", Title: "Say for whom a file is sealed", Args: []Arg{in}, Run: runInspect,
-			Help: "Shows the key ids in the header, which anybody can see and nobody has authenticated."},
+		{ID: "recipients.list", Title: "Say for whom a file is sealed", Args: []Arg{in}, Run: runRecipients,
+			Help: "Shows the key ids in the header, which anybody can see and nobody has authenticated; beside them names, if the vault can be opened without asking."},
 		{ID: "recipients.add", Title: "Give more people a sealed file", Vault: true, Args: append([]Arg{in, uids}, audienceArgs()...), Run: runRecipientsAdd,
 			Help: "Writes a new header; the payload is moved, not decrypted."},
 		{ID: "recipients.rm", Title: "Take a sealed file away from people", Vault: true, Danger: Confirm, Args: []Arg{in, uids,
@@ -50,7 +51,7 @@ func opening(ctx context.Context, a *app.App, args Args) ([]byte, error) {
 		return a.Ask(ctx, "Passphrase", false)
 	}
 	_, err := a.UnlockAsking(ctx)
-	return nil, err
+	return nil, orPassphrase(err, args.Get("in"), true)
 }
 
 func runVerify(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
@@ -59,7 +60,7 @@ func runVerify(ctx context.Context, a *app.App, args Args, sink progress.Sink) (
 		return Result{}, err
 	}
 	defer clear(pw)
-	r, err := a.VerifyContainer(ctx, args.Get("in"), pw, sink)
+	r, err := a.VerifyContainer(ctx, args.Get("in"), os.Stdin, pw, sink)
 	if err != nil {
 		return Result{}, err
 	}
@@ -105,6 +106,14 @@ func kindWord(k archive.Kind) string {
 		return "link"
 	}
 	return "file"
+}
+
+func runRecipients(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	i, err := app.InspectFile(args.Get("in"), os.Stdin)
+	if err != nil {
+		return Result{}, err
+	}
+	return inspected(i, a.NamesOf(ctx, i)), nil
 }
 
 func runRecipientsAdd(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {

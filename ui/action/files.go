@@ -3,13 +3,16 @@ package action
 import (
 	"context"
 	cryptorand "crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/progress"
 	"cipherdeck/crypto/seal"
 	"cipherdeck/ui/app"
+	"cipherdeck/vault"
 )
 
 func rand() io.Reader { return cryptorand.Reader }
@@ -44,6 +47,19 @@ func fileActions() []*Action {
 	}
 }
 
+// orPassphrase says for a container that only a passphrase opens that no vault is
+// wanted for it.
+func orPassphrase(err error, in string, opening bool) error {
+	if !opening || in == "-" || !errors.Is(err, vault.ErrNotFound) {
+		return err
+	}
+	i, bad := app.InspectFile(in, nil)
+	if bad != nil || len(i.Recipients) != 1 || i.Recipients[0].Type != seal.TypePassphrase {
+		return err
+	}
+	return fmt.Errorf("%s: %w", in, seal.ErrByPassphrase)
+}
+
 type fileWork func(ctx context.Context, spec app.SealSpec, in io.Reader, out io.Writer, sink progress.Sink) (app.Sealed, error)
 
 func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prompt, verb string, work fileWork) (Result, error) {
@@ -65,7 +81,7 @@ func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prom
 		spec.Passphrase = pw
 	} else if spec.KeyFile == "" {
 		if _, err := a.UnlockAsking(ctx); err != nil {
-			return Result{}, err
+			return Result{}, orPassphrase(err, args.Get("in"), verb == "opened")
 		}
 	}
 	if m := args.Get("member"); m != "" {
@@ -85,7 +101,6 @@ func onFile(ctx context.Context, a *app.App, args Args, sink progress.Sink, prom
 	return r, nil
 }
 
-// audienceArgs are the flags that say for whom, besides people.
 // count is "1 recipient", "2 recipients".
 func count(n int, what string) string {
 	if n == 1 {
@@ -94,6 +109,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
+// audienceArgs are the flags that say for whom, besides people.
 func audienceArgs() []Arg {
 	return []Arg{
 		{Name: "unverified", Flag: "unverified", Switch: true, Help: "accept people whose words were not compared"},
@@ -112,21 +128,33 @@ func audience(args Args, people string) (app.Audience, error) {
 }
 
 func runInspect(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
-	i, err := app.InspectFile(args.Get("in"))
+	i, err := app.InspectFile(args.Get("in"), os.Stdin)
 	if err != nil {
 		return Result{}, err
 	}
-	r := Result{Data: viewContainer(i), Text: []string{
+	return inspected(i, nil), nil
+}
+
+// inspected shows a header; names has one for each recipient, or "".
+func inspected(i seal.Info, names []string) Result {
+	view := viewContainer(i)
+	r := Result{Text: []string{
 		fmt.Sprintf("container v%d, header %d bytes, file %x; nothing here is authenticated without a key", i.Version, i.HeaderLen, i.File),
 		count(len(i.Recipients), "recipient"),
 	}}
 	if !i.PostQuantum() {
 		r.Text = append(r.Text, "! not post-quantum: a quantum computer will open what only one of them needs")
 	}
-	for _, rc := range i.Recipients {
-		r.Text = append(r.Text, "  "+recipientLine(rc))
+	for k, rc := range i.Recipients {
+		line := "  " + recipientLine(rc)
+		if k < len(names) && names[k] != "" {
+			line += "  (" + names[k] + ")"
+			view.Recipients[k].Name = names[k]
+		}
+		r.Text = append(r.Text, line)
 	}
-	return r, nil
+	r.Data = view
+	return r
 }
 
 func recipientLine(r seal.RecipientInfo) string {

@@ -95,7 +95,11 @@ func runSecretPut(ctx context.Context, a *app.App, args Args, _ progress.Sink) (
 		if _, ok := s.Fields[f]; ok {
 			continue
 		}
-		v, err := a.AskNew(ctx, f+" of "+args.Get("name"))
+		ask := a.AskNew
+		if s.Kind.Public(f) {
+			ask = a.AskText
+		}
+		v, err := ask(ctx, f+" of "+args.Get("name"))
 		if err != nil {
 			return Result{}, err
 		}

@@ -26,7 +26,7 @@ func slotActions() []*Action {
 		{ID: "vault.recovery", Title: "Add a recovery code and print the emergency kit", Vault: true, Run: runRecovery,
 			Help: "Prints a page of text with a code of 130 bits that opens the vault. It is shown once: print it, put it away, and try it with vault test.", Args: []Arg{replace}},
 		{ID: "vault.shares", Title: "Let several people open the vault together", Vault: true, Run: runShares,
-			Help: "Prints one share for each person (Shamir's secret sharing). Fewer than --need of them say nothing about the vault key.",
+			Help: "Prints a page for each person with one share (Shamir's secret sharing). Fewer than --need of them say nothing about the vault key.",
 			Args: []Arg{{Name: "need", Flag: "need", Help: "how many must come together", Default: "2"}, {Name: "of", Flag: "of", Help: "how many there are", Default: "3"}, replace}},
 		{ID: "vault.passphrase", Title: "Change the passphrase", Vault: true, Run: runPassphrase,
 			Help: "Old copies of the vault's file still open with the old passphrase."},
@@ -106,10 +106,17 @@ func runShares(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Res
 	if err != nil {
 		return Result{}, err
 	}
-	r := Result{Data: map[string]any{"need": need, "shares": shares}}
-	for i, s := range shares {
-		r.Text = append(r.Text, fmt.Sprintf("share %d of %d, any %d open the vault:", i+1, of, need), "  "+s)
+	r := Result{}
+	pages := []string{}
+	for _, s := range shares {
+		page, err := a.SharePage(s)
+		if err != nil {
+			return Result{}, err
+		}
+		pages = append(pages, page)
+		r.Text = append(append(r.Text, strings.Split(strings.TrimRight(page, "\n"), "\n")...), "", strings.Repeat("-", 72), "")
 	}
+	r.Data = map[string]any{"need": need, "shares": shares, "pages": pages}
 	return r, nil
 }
 

@@ -109,6 +109,7 @@ type containerView struct {
 type recipientView struct {
 	Type    string `json:"type"`
 	Quantum bool   `json:"post_quantum"`
+	Name    string `json:"name,omitempty"` // if the vault knows it
 	Hidden  bool   `json:"hidden,omitempty"`
 	RSA     string `json:"rsa,omitempty"`
 	XWing   string `json:"x_wing,omitempty"`

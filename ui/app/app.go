@@ -51,6 +51,7 @@ type Config struct {
 	Ask       Ask
 	AskNew    Ask    // for a new secret, once the vault is open; nil: Ask
 	AskPIN    Ask    // for the PIN of a device; nil: as a passphrase
+	AskText   Ask    // for what is no secret; nil: not at all
 	AskCode   Ask    // for what is on paper: a recovery code, a share; nil: not at all
 	AskYes    AskYes // the agent's question before a key is used; nil: nobody can be asked
 	Way       Way    // how to open the vault; "": the first way that works

@@ -9,9 +9,11 @@ import (
 	"slices"
 
 	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/keys"
 	"cipherdeck/crypto/seal"
+	"cipherdeck/vault"
 	"cipherdeck/vault/project"
 )
 
@@ -279,4 +281,35 @@ func (a *App) projectOf(prefix [16]byte) (projectRecord, bool, error) {
 		}
 	}
 	return projectRecord{}, false, nil
+}
+
+// NamesOf says who the recipients of a container are, "" for each that this
+// vault does not know, or nothing if it does not open without asking. Key ids
+// stand in the header for anybody to write: a name here proves nothing.
+func (a *App) NamesOf(ctx context.Context, i seal.Info) []string {
+	if _, err := a.Unlock(ctx, func(context.Context) ([]byte, error) { return nil, ErrNoPassphrase }); err != nil {
+		return nil
+	}
+	_, me, err := a.opened()
+	if err != nil {
+		return nil
+	}
+	known := map[doc.KeyID]string{me.Pair.Public().XWingKeyID(): "you"}
+	people := func(s vault.State) {
+		for _, p := range s.People {
+			if acc, err := chain.OpenAccount(p.Genesis); err == nil {
+				known[keys.Public{XWing: acc.XWing}.XWingKeyID()] = p.Name
+			}
+		}
+	}
+	if err := a.view(people); err != nil {
+		return nil
+	}
+	names := make([]string, len(i.Recipients))
+	for k, r := range i.Recipients {
+		if !r.Hidden {
+			names[k] = known[r.XWing]
+		}
+	}
+	return names
 }

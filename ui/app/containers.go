@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -14,11 +15,14 @@ import (
 	"cipherdeck/crypto/seal"
 )
 
-// VerifyContainer reads a container to its end and writes nothing.
-func (a *App) VerifyContainer(ctx context.Context, path string, passphrase []byte, sink progress.Sink) (seal.Report, error) {
+// VerifyContainer reads a container to its end and writes nothing; "-" is in.
+func (a *App) VerifyContainer(ctx context.Context, path string, in io.Reader, passphrase []byte, sink progress.Sink) (seal.Report, error) {
 	who, err := a.openers(ctx, Opener{Passphrase: passphrase})
 	if err != nil {
 		return seal.Report{}, err
+	}
+	if path == "-" {
+		return seal.Verify(ctx, in, who, seal.FileOptions{Sink: sink})
 	}
 	return seal.VerifyFile(ctx, path, who, seal.FileOptions{Sink: sink})
 }

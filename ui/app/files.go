@@ -157,8 +157,11 @@ func (a *App) openStream(ctx context.Context, spec SealSpec, in io.Reader, out i
 	return done, err
 }
 
-// InspectFile reads the header of a container, without any key.
-func InspectFile(path string) (seal.Info, error) {
+// InspectFile reads the header of a container, without any key; "-" is in.
+func InspectFile(path string, in io.Reader) (seal.Info, error) {
+	if path == "-" {
+		return seal.Inspect(in)
+	}
 	f, _, err := seal.OpenRegular(path)
 	if err != nil {
 		return seal.Info{}, err

@@ -90,6 +90,15 @@ func (a *App) AddShares(ctx context.Context, replace string, need, n int) ([]str
 	return g.Shares(), nil
 }
 
+// SharePage is the page that the holder of a share keeps.
+func (a *App) SharePage(share string) (string, error) {
+	v, _, err := a.opened()
+	if err != nil {
+		return "", err
+	}
+	return v.ShareKit(share)
+}
+
 // AddKeyring lets the OS keyring open the vault. With pass set, only the
 // keyring and that passphrase together do.
 func (a *App) AddKeyring(ctx context.Context, replace string, pass []byte) (vault.SlotInfo, error) {

@@ -125,6 +125,14 @@ func (a *App) Ask(ctx context.Context, prompt string, twice bool) ([]byte, error
 	return a.cfg.Ask(ctx, prompt, twice)
 }
 
+// AskText gets something that is no secret and may be seen while it is typed.
+func (a *App) AskText(ctx context.Context, prompt string) ([]byte, error) {
+	if a.cfg.AskText == nil {
+		return nil, fmt.Errorf("%w: %s cannot be asked for here", ErrInput, prompt)
+	}
+	return a.cfg.AskText(ctx, prompt, false)
+}
+
 // AskPIN gets the PIN of a device that has one already.
 func (a *App) AskPIN(ctx context.Context, prompt string) ([]byte, error) {
 	return a.askPIN(ctx, prompt, a.askPass)

@@ -129,7 +129,7 @@ func (env Env) perform(ctx context.Context, a *action.Action, args action.Args, 
 // config is what the flags say of how to open the vault.
 func (env Env) config(a *action.Action, args action.Args, home string) (app.Config, error) {
 	sec := &secrets{fd: args.Get("passphrase-fd"), newFD: args.Get("new-fd"), pinFD: args.Get("pin-fd"), codeFD: args.Get("code-fd"), env: env.Passphrase}
-	cfg := app.Config{Home: home, StateDir: app.DefaultState(), Now: env.Now, Ask: sec.get, AskNew: sec.fresh, AskPIN: sec.pin, AskCode: sec.code,
+	cfg := app.Config{Home: home, StateDir: app.DefaultState(), Now: env.Now, Ask: sec.get, AskNew: sec.fresh, AskPIN: sec.pin, AskCode: sec.code, AskText: askText,
 		Way: app.Way(args.Get("by")), Devices: app.Devices{TPM: args.Get("tpm"), Identity: args.Get("identity"),
 			PKCS11: pkcs11.Options{Module: args.Get("module"), Token: args.Get("token"), Key: args.Get("token-key")}},
 		NoKeyring: args.Has("no-keyring"), NoKernel: args.Has("no-agent"), Agent: a.Command(),

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -161,28 +162,51 @@ func ask(ctx context.Context, prompt string, twice bool, instead string) ([]byte
 	return nil, fmt.Errorf("%w: the two were never the same", ErrNoPassphrase)
 }
 
-// askOnce reads one line without showing it. ctrl-C comes as the end of ctx, as
-// signals do in this program, and must not wait for the line.
+// askText asks on the terminal for what may be seen.
+func askText(ctx context.Context, prompt string, _ bool) ([]byte, error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%w: there is no terminal to ask for %s on; give it with --set", ErrNoPassphrase, prompt)
+	}
+	defer tty.Close()
+	return lineOf(ctx, tty, prompt, func() ([]byte, error) {
+		b, err := bufio.NewReader(io.LimitReader(tty, maxPassphrase)).ReadBytes('\n')
+		return bytes.TrimRight(b, "\r\n"), err
+	})
+}
+
+// askOnce reads one line without showing it.
 func askOnce(ctx context.Context, tty *os.File, prompt string) ([]byte, error) {
+	fd := int(tty.Fd())
+	return lineOf(ctx, tty, prompt, func() ([]byte, error) {
+		b, err := term.ReadPassword(fd)
+		fmt.Fprintln(tty)
+		return b, err
+	})
+}
+
+// lineOf shows prompt and reads a line. ctrl-C comes as the end of ctx, as signals
+// do in this program, and must not wait for the line.
+func lineOf(ctx context.Context, tty *os.File, prompt string, read func() ([]byte, error)) ([]byte, error) {
 	fd := int(tty.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrNoPassphrase, err)
 	}
 	fmt.Fprintf(tty, "%s: ", prompt)
-	defer fmt.Fprintln(tty)
 	type line struct {
 		text []byte
 		err  error
 	}
 	typed := make(chan line, 1)
 	go func() { // ends with the program, if nothing is typed
-		b, err := term.ReadPassword(fd)
+		b, err := read()
 		typed <- line{b, err}
 	}()
 	select {
 	case <-ctx.Done():
 		_ = term.Restore(fd, before)
+		fmt.Fprintln(tty)
 		return nil, ctx.Err()
 	case l := <-typed:
 		if l.err != nil {

@@ -133,3 +133,19 @@ func startX(t *testing.T) string {
 		n.Write(b)
 	}
 }
+
+// What is no secret is typed in sight, once; what is one, out of sight and twice.
+func TestSecretIsAskedForOutOfSight(t *testing.T) {
+	exe := build(t)
+	prefix := withSecret(t, exe)
+	m := open(t, 80, 24, prefix+" secret put door --kind login --no-agent; echo exit code $?; cat")
+	m.await("username of door")
+	m.press("ana@lab", "Enter")
+	m.await("username of door: ana@lab", "password of door")
+	m.press("0pen sesame", "Enter")
+	m.await("password of door again")
+	m.press("0pen sesame", "Enter")
+	if s := m.await("exit code 0"); strings.Contains(s, "sesame") || strings.Contains(s, "username of door again") {
+		t.Errorf("a secret is in sight, or a name was asked for twice:\n%s", s)
+	}
+}

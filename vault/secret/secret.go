@@ -78,6 +78,16 @@ func (k Kind) Shape() (required, optional []string, ok bool) {
 	return nil, nil, false
 }
 
+// Public tells whether a field of this kind is no secret: a person may type it
+// in sight.
+func (k Kind) Public(field string) bool {
+	switch field {
+	case "host", "username", "protocol", "path", "access_key_id", "region", "url", "name", "issuer", "account":
+		return true
+	}
+	return false
+}
+
 // Check refuses a secret whose kind or fields are not as Shape says, or too
 // large. Errors wrap ErrInvalid and never hold a value.
 func (s Secret) Check() error {
