@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -130,6 +131,8 @@ func (a *App) openOne(ctx context.Context, w Way, slots []vault.SlotInfo, pass f
 		return a.byKernel(ctx)
 	}
 	failed := fmt.Errorf("%w: %s", vault.ErrNoSlot, w)
+	pass, wipe := once(pass)
+	defer wipe()
 	for _, s := range slots {
 		if wayOf(s.Type) != w {
 			continue
@@ -140,15 +143,30 @@ func (a *App) openOne(ctx context.Context, w Way, slots []vault.SlotInfo, pass f
 		}
 		v, err := vault.Open(ctx, a.vaultPath(), u)
 		wipe()
-		if err == nil || w != WayKeyring { // other ways try all slots of their kind themselves
+		if err == nil || w != WayKeyring && w != WayBoth { // other ways try all slots of their kind themselves
 			return v, err
 		}
-		failed = err
+		if !errors.Is(failed, vault.ErrWrongPassphrase) { // it says more than that another's entry is missing
+			failed = err
+		}
 	}
 	if !known(w) {
 		return nil, fmt.Errorf("%w: --by %q; one of: %s", ErrInput, w, strings.Join(Ways(), ", "))
 	}
 	return nil, failed
+}
+
+// once asks one time, for as many slots as there are: each has its own entry in
+// the keyring, and all the same passphrase.
+func once(pass func(context.Context) ([]byte, error)) (again func(context.Context) ([]byte, error), wipe func()) {
+	var kept []byte
+	again = func(ctx context.Context) (_ []byte, err error) {
+		if kept == nil {
+			kept, err = pass(ctx)
+		}
+		return bytes.Clone(kept), err
+	}
+	return again, func() { clear(kept) }
 }
 
 func known(w Way) bool {
