@@ -30,6 +30,25 @@ func FromDevice(typ SlotType, open func(ctx context.Context, data []byte) (secre
 	return fromDevice{typ, open}
 }
 
+// Only is u for the slot with that id alone: what was typed for one device is not
+// tried on another, which would count it as wrong.
+func Only(id string, u Unlocker) Unlocker { return only{id, u} }
+
+type only struct {
+	id string
+	u  Unlocker
+}
+
+func (o only) unlock(ctx context.Context, f *file) (opened, error) {
+	at := f.find(o.id)
+	if at < 0 {
+		return opened{}, fmt.Errorf("%w: there is no slot %s", ErrNoSlot, o.id)
+	}
+	one := *f
+	one.slots = f.slots[at : at+1]
+	return o.u.unlock(ctx, &one)
+}
+
 type fromDevice struct {
 	typ  SlotType
 	open func(context.Context, []byte) ([]byte, error)

@@ -76,6 +76,7 @@ type App struct {
 	vault   *vault.Vault
 	me      *account.Me
 	by      Way // how the vault was opened
+	closes  int // how often it was locked
 	clients map[clientKey]*api.Client
 	retired []*api.Client // not used for anything new; closed at the end
 }
@@ -195,6 +196,7 @@ func (a *App) Close() {
 		a.vault.Close()
 	}
 	a.vault, a.me = nil, nil
+	a.closes++
 	a.board.forget()
 }
 

@@ -31,11 +31,11 @@ func (a *App) unlocker(ctx context.Context, s vault.SlotInfo, pass func(context.
 		pw, err := pass(ctx)
 		return secret(pw, err, func(b []byte) vault.Unlocker { return vault.KeyringAndPassphrase(a.keyring(s.Entry), b) })
 	case vault.SlotTPM:
-		pin, err := a.askPIN(ctx, "PIN of the TPM", pass)
-		return secret(pin, err, func(b []byte) vault.Unlocker { return tpm.Unlocker(tpm.Device(a.cfg.Devices.TPM), b) })
+		pin, err := a.askPIN(ctx, "PIN of the TPM, slot "+s.ID, pass)
+		return secret(pin, err, func(b []byte) vault.Unlocker { return vault.Only(s.ID, tpm.Unlocker(tpm.Device(a.cfg.Devices.TPM), b)) })
 	case vault.SlotPKCS11:
-		pin, err := a.askPIN(ctx, "PIN of the token", pass)
-		return secret(pin, err, func(b []byte) vault.Unlocker { return pkcs11.Unlocker(a.cfg.Devices.PKCS11, b) })
+		pin, err := a.askPIN(ctx, "PIN of the token, slot "+s.ID, pass)
+		return secret(pin, err, func(b []byte) vault.Unlocker { return vault.Only(s.ID, pkcs11.Unlocker(a.cfg.Devices.PKCS11, b)) })
 	case vault.SlotRecovery:
 		code, err := a.askCode(ctx, "Recovery code")
 		return secret(code, err, vault.Recovery)
@@ -43,7 +43,7 @@ func (a *App) unlocker(ctx context.Context, s vault.SlotInfo, pass func(context.
 		return a.askShares(ctx, s)
 	case vault.SlotAgePlugin:
 		id, err := a.pluginIdentity()
-		return secret(id, err, func(b []byte) vault.Unlocker { return ageplugin.Unlocker(string(b), a.pluginUI()) })
+		return secret(id, err, func(b []byte) vault.Unlocker { return vault.Only(s.ID, ageplugin.Unlocker(string(b), a.pluginUI())) })
 	}
 	return nil, nil, fmt.Errorf("%w: this program cannot open a slot of kind %s", ErrInput, s.Type)
 }

@@ -65,11 +65,23 @@ func (a *App) deleteEntry(ctx context.Context, entry string) {
 	}
 }
 
+// notTheOnly refuses to put what is shown only afterwards in the place of the
+// only way in: if it is not seen, nobody opens the vault again.
+func notTheOnly(v *vault.Vault, replace string) error {
+	if replace != "" && len(v.Slots()) == 1 {
+		return fmt.Errorf("%w: slot %s is the only one; add the code or shares first, try them with vault test, then remove it", vault.ErrSlot, replace)
+	}
+	return nil
+}
+
 // AddRecovery adds a recovery code to the vault and returns the page to print.
 // The code is nowhere else.
 func (a *App) AddRecovery(ctx context.Context, replace string) (string, error) {
 	v, _, err := a.opened()
 	if err != nil {
+		return "", err
+	}
+	if err := notTheOnly(v, replace); err != nil {
 		return "", err
 	}
 	code := vault.NewRecoveryCode()
@@ -83,6 +95,13 @@ func (a *App) AddRecovery(ctx context.Context, replace string) (string, error) {
 // AddShares adds a slot that need of n people open together and returns what
 // each of them keeps.
 func (a *App) AddShares(ctx context.Context, replace string, need, n int) ([]string, error) {
+	v, _, err := a.opened()
+	if err != nil {
+		return nil, err
+	}
+	if err := notTheOnly(v, replace); err != nil {
+		return nil, err
+	}
 	g := vault.NewGroup(need, n)
 	if _, err := a.put(ctx, replace, g.Slot()); err != nil {
 		return nil, err

@@ -62,11 +62,12 @@ func (a *App) Unlock(ctx context.Context, pass func(context.Context) ([]byte, er
 	if err != nil {
 		return Identity{}, err
 	}
+	closes := a.timesClosed()
 	v, by, err := a.openBy(ctx, slots, pass)
 	if err != nil {
 		return Identity{}, err
 	}
-	return a.adopt(v, by)
+	return a.adoptUnless(closes, v, by)
 }
 
 // UnlockTyped opens the vault with what a person typed, and with nothing else:
@@ -78,11 +79,12 @@ func (a *App) UnlockTyped(ctx context.Context, typed []byte) (Identity, error) {
 		return Identity{}, err
 	}
 	pass := func(context.Context) ([]byte, error) { return bytes.Clone(typed), nil }
+	closes := a.timesClosed()
 	v, by, err := a.openAsking(ctx, slots, pass)
 	if err != nil {
 		return Identity{}, err
 	}
-	return a.adopt(v, by)
+	return a.adoptUnless(closes, v, by)
 }
 
 // Asks is what a person will be asked for to open the vault, in words for a
@@ -176,6 +178,23 @@ func (a *App) WhoAmI() (Identity, error) {
 	by := a.by
 	a.mu.Unlock()
 	return a.identity(me, by)
+}
+
+// timesClosed is how often the App was locked.
+func (a *App) timesClosed() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closes
+}
+
+// adoptUnless is adopt, unless the App was locked while the vault was being
+// opened, which takes a second: a machine that slept meanwhile wakes up locked.
+func (a *App) adoptUnless(closes int, v *vault.Vault, by Way) (Identity, error) {
+	if a.timesClosed() != closes {
+		v.Close()
+		return Identity{}, fmt.Errorf("%w: it was locked while it was being opened", ErrLocked)
+	}
+	return a.adopt(v, by)
 }
 
 func (a *App) adopt(v *vault.Vault, by Way) (Identity, error) {

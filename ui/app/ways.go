@@ -9,7 +9,9 @@ import (
 
 	"cipherdeck/vault"
 	"cipherdeck/vault/agent"
+	"cipherdeck/vault/ageplugin"
 	"cipherdeck/vault/pkcs11"
+	"cipherdeck/vault/tpm"
 )
 
 // Way names a way to open the vault. The empty one tries what asks nobody, in
@@ -143,7 +145,7 @@ func (a *App) openOne(ctx context.Context, w Way, slots []vault.SlotInfo, pass f
 		}
 		v, err := vault.Open(ctx, a.vaultPath(), u)
 		wipe()
-		if err == nil || w != WayKeyring && w != WayBoth { // other ways try all slots of their kind themselves
+		if err == nil || w != WayKeyring && w != WayBoth && !elsewhere(err) { // other ways try all slots of their kind themselves
 			return v, err
 		}
 		if !errors.Is(failed, vault.ErrWrongPassphrase) { // it says more than that another's entry is missing
@@ -154,6 +156,17 @@ func (a *App) openOne(ctx context.Context, w Way, slots []vault.SlotInfo, pass f
 		return nil, fmt.Errorf("%w: --by %q; one of: %s", ErrInput, w, strings.Join(Ways(), ", "))
 	}
 	return nil, failed
+}
+
+// elsewhere tells that another slot of the kind may be the one that was meant: it
+// is of another device or has another PIN, which is asked for anew.
+func elsewhere(err error) bool {
+	for _, e := range []error{tpm.ErrOther, tpm.ErrPIN, pkcs11.ErrNoToken, pkcs11.ErrNoKey, pkcs11.ErrOther, pkcs11.ErrPIN, ageplugin.ErrIdentity} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // once asks one time, for as many slots as there are: each has its own entry in

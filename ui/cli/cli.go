@@ -144,7 +144,10 @@ func (env Env) config(a *action.Action, args action.Args, home string) (app.Conf
 	if a.Daemon {
 		cfg.AskYes = terminalYes()
 	}
-	var err error
+	err := sec.apart()
+	if err != nil {
+		return cfg, err
+	}
 	if cfg.Unlock, err = app.UnlockTime(args.Get("unlock-time")); err != nil {
 		return cfg, err
 	}

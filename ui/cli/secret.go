@@ -40,6 +40,18 @@ type secrets struct {
 // source is where one kind of secret comes from when it is not typed.
 type source struct{ flag, fd string }
 
+// apart refuses one descriptor for two kinds of secret: it can be read once.
+func (s *secrets) apart() error {
+	seen := map[string]string{}
+	for _, x := range []source{{"--passphrase-fd", s.fd}, {"--new-fd", s.newFD}, {"--pin-fd", s.pinFD}, {"--code-fd", s.codeFD}} {
+		if x.fd != "" && seen[x.fd] != "" {
+			return fmt.Errorf("%w: %s and %s are both descriptor %s; give each its own", ErrUsage, seen[x.fd], x.flag, x.fd)
+		}
+		seen[x.fd] = x.flag
+	}
+	return nil
+}
+
 // get returns a passphrase; twice asks the person to type it again.
 func (s *secrets) get(ctx context.Context, prompt string, twice bool) ([]byte, error) {
 	switch {
@@ -69,9 +81,12 @@ func (s source) lines() ([][]byte, error) {
 		return nil, fmt.Errorf("%w: descriptor %d is not open", ErrNoPassphrase, n)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxPassphrase))
+	b, err := io.ReadAll(io.LimitReader(f, maxPassphrase+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: descriptor %d: %v", ErrNoPassphrase, n, err)
+	}
+	if len(b) > maxPassphrase {
+		return nil, fmt.Errorf("%w: descriptor %d gave more than %d bytes", ErrNoPassphrase, n, maxPassphrase)
 	}
 	var out [][]byte
 	for line := range bytes.Lines(b) {
