@@ -2,6 +2,8 @@ package dataset
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -142,10 +144,23 @@ func (s *csvSplitter) record(b []byte, eof bool, rec *Record) (int, error) {
 }
 
 // plainCells takes the cells from b[i] on that are neither quoted nor last nor
-// at a limit, which are nearly all. It returns where the next one begins.
+// at a limit, which are nearly all. It returns where the next one begins. Eight
+// bytes are looked at together: most of the time of a profile is spent here.
 func (s *csvSplitter) plainCells(b []byte, i int, rec *Record) int {
 	fields := rec.Fields
-	for j := i; j < len(b) && len(fields) < MaxColumns-1; j++ {
+	defer func() { rec.Fields = fields }()
+	j := i
+	for ; j+8 <= len(b) && len(fields) < MaxColumns-9; j += 8 {
+		for m := s.specials(binary.LittleEndian.Uint64(b[j:])); m != 0; m &= m - 1 {
+			at := j + bits.TrailingZeros64(m)/8
+			if b[at] != s.comma || at-i > MaxCell {
+				return i
+			}
+			fields = append(fields, b[i:at:at])
+			i = at + 1
+		}
+	}
+	for ; j < len(b) && len(fields) < MaxColumns-1; j++ {
 		if !s.special[b[j]] {
 			continue
 		}
@@ -155,8 +170,20 @@ func (s *csvSplitter) plainCells(b []byte, i int, rec *Record) int {
 		fields = append(fields, b[i:j:j])
 		i = j + 1
 	}
-	rec.Fields = fields
 	return i
+}
+
+// specials has the highest bit of each byte of w that ends a plain cell.
+func (s *csvSplitter) specials(w uint64) uint64 {
+	const each = 0x0101010101010101
+	return zeros(w^uint64(s.comma)*each) | zeros(w^'"'*each) | zeros(w^'\n'*each) | zeros(w^'\r'*each)
+}
+
+// zeros has the highest bit of each byte of x that is zero (Hacker's Delight,
+// section 6-1, the form without carries between bytes).
+func zeros(x uint64) uint64 {
+	const low = 0x7f7f7f7f7f7f7f7f
+	return ^((x&low + low) | x | low)
 }
 
 // lineEnd steps over the line end at b[i]; not ok asks for more.
