@@ -219,15 +219,16 @@ func (v *Vault) write(c change, keep string) error {
 		clear(got)
 		return err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, private.ErrUnconfirmed) {
 		return fmt.Errorf("save %s: %w", v.path, err)
 	}
+	v.mu.Lock()
+	v.unconfirmed = err
 	if c.rekey != nil {
-		v.mu.Lock()
 		v.key = secmem.New(c.rekey)
-		v.mu.Unlock()
-		clear(c.rekey)
 	}
+	v.mu.Unlock()
+	clear(c.rekey)
 	return v.adopt(again, plain)
 }
 

@@ -56,6 +56,8 @@ type Vault struct {
 	slots      []slot
 	pending    []pending
 	state      State
+
+	unconfirmed error // of the last save
 }
 
 // Create makes a vault file with at least one slot and returns it unlocked.
@@ -258,6 +260,14 @@ func (v *Vault) Saves() (rotations uint32, generation uint64) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.rotations, v.generation
+}
+
+// Unconfirmed is why the disk did not confirm the last save, nil if it did. The
+// file has the new content then; after a power cut it may be the old one.
+func (v *Vault) Unconfirmed() error {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.unconfirmed
 }
 
 // Path is the real path of the file.

@@ -61,6 +61,7 @@ func (a *App) RotateVaultKey(ctx context.Context, drop []string) (vault.Rotation
 		return vault.Rotation{}, fmt.Errorf("%w: no slot could be opened, so nothing was begun", vault.ErrNoSlot)
 	}
 	r, err := v.RotateKey(ctx, drop, us...)
+	a.noteSeen(v, err == nil)
 	if err == nil && r.Done {
 		a.forgetCopies(ctx, v.ID())
 	}
@@ -113,5 +114,7 @@ func (a *App) CancelRotation() error {
 	if err != nil {
 		return err
 	}
-	return v.CancelRotation()
+	err = v.CancelRotation()
+	a.noteSeen(v, err == nil)
+	return err
 }

@@ -75,6 +75,9 @@ func (a *App) noticeRollback(v *vault.Vault) {
 // noteSeen remembers the newest save, once it was made or opened. A machine that
 // cannot remember says nothing: the vault itself is fine.
 func (a *App) noteSeen(v *vault.Vault, saved bool) {
+	if err := v.Unconfirmed(); saved && err != nil {
+		a.notice(fmt.Sprintf("! the vault was %v; after a power cut it may be as before", err))
+	}
 	if a.cfg.StateDir == "" {
 		return
 	}

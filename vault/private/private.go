@@ -27,7 +27,10 @@ var (
 	// ErrLocked: another process held the lock for the whole waiting time.
 	ErrLocked = errors.New("file is locked by another process")
 	// ErrTooLarge: the file is larger than the caller allows.
-	ErrTooLarge = errors.New("file is larger than allowed")
+	// ErrUnconfirmed: the file has its new content, but the disk did not confirm
+	// its name, so a power cut may bring back the old one.
+	ErrUnconfirmed = errors.New("saved, but the disk did not confirm it")
+	ErrTooLarge    = errors.New("file is larger than allowed")
 )
 
 // patience is how long Lock waits; a save takes some milliseconds.
@@ -83,7 +86,8 @@ func Read(path string, limit int64) ([]byte, error) {
 	return b, nil
 }
 
-// Write replaces path with data, mode 0600, or changes nothing. check is given
+// Write replaces path with data, mode 0600, or changes nothing; but for an error
+// that wraps ErrUnconfirmed, when it is replaced. check is given
 // the bytes as they read back from the new file before it takes the old one's
 // place. If keep is not empty the old file stays under that name.
 //
@@ -120,7 +124,10 @@ func Write(path string, data []byte, keep string, check func(readBack []byte) er
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnconfirmed, err)
+	}
+	return nil
 }
 
 // create writes a new file and waits until it is on the disk. O_EXCL: a link
