@@ -112,9 +112,5 @@ func (s *Server) putCheck(c *call) error {
 	if err != nil {
 		return err
 	}
-	status := http.StatusOK
-	if fresh {
-		status = http.StatusCreated
-	}
-	return c.answer(status, struct{}{})
+	return c.stored(fresh)
 }

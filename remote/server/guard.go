@@ -219,6 +219,14 @@ func (c *call) wait() (time.Duration, error) {
 	return min(d, maxWait), nil
 }
 
+// stored answers that something is stored: now, or already.
+func (c *call) stored(fresh bool) error {
+	if fresh {
+		return c.answer(http.StatusCreated, struct{}{})
+	}
+	return c.answer(http.StatusOK, struct{}{})
+}
+
 // answer writes v as JSON.
 func (c *call) answer(status int, v any) error {
 	b, err := json.Marshal(v)

@@ -88,11 +88,7 @@ func (s *Server) enrol(c *call) error {
 	if err != nil {
 		return err
 	}
-	status := http.StatusOK
-	if fresh {
-		status = http.StatusCreated
-	}
-	return c.answer(status, struct{}{})
+	return c.stored(fresh)
 }
 
 func (s *Server) account(c *call) error {

@@ -40,7 +40,8 @@ func (a *App) unlocker(ctx context.Context, s vault.SlotInfo, pass func(context.
 		code, err := a.askCode(ctx, "Recovery code")
 		return secret(code, err, vault.Recovery)
 	case vault.SlotGroup:
-		return a.askShares(ctx, s)
+		shares, err := a.askShares(ctx, nil, s.Need)
+		return vault.Shares(shares...), func() {}, err
 	case vault.SlotAgePlugin:
 		id, err := a.pluginIdentity()
 		return secret(id, err, func(b []byte) vault.Unlocker { return vault.Only(s.ID, ageplugin.Unlocker(string(b), a.pluginUI())) })
@@ -76,29 +77,20 @@ func (a *App) AskPaper(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return lines, nil // no share: whether it is a code, the vault says
 	}
-	for len(lines) < s.Need {
-		next, err := a.askCode(ctx, fmt.Sprintf("Share %d of the %d that are needed", len(lines)+1, s.Need))
+	return a.askShares(ctx, lines, s.Need)
+}
+
+// askShares asks for shares until there are need of them with those in have.
+func (a *App) askShares(ctx context.Context, have []string, need int) ([]string, error) {
+	for len(have) < need {
+		next, err := a.askCode(ctx, fmt.Sprintf("Share %d of the %d that are needed", len(have)+1, need))
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, string(bytes.TrimSpace(next)))
+		have = append(have, string(bytes.TrimSpace(next)))
 		clear(next)
 	}
-	return lines, nil
-}
-
-// askShares asks for as many shares as slot s needs.
-func (a *App) askShares(ctx context.Context, s vault.SlotInfo) (vault.Unlocker, func(), error) {
-	var texts []string
-	for i := range s.Need {
-		t, err := a.askCode(ctx, fmt.Sprintf("Share %d of the %d that are needed", i+1, s.Need))
-		if err != nil {
-			return nil, nil, err
-		}
-		texts = append(texts, string(bytes.TrimSpace(t)))
-		clear(t)
-	}
-	return vault.Shares(texts...), func() {}, nil
+	return have, nil
 }
 
 // maxIdentity bounds the file of a plugin's identity.

@@ -158,31 +158,11 @@ func (d *doctor) settings() Finding {
 func nearest(name string, words []string) string {
 	best, at := 4, ""
 	for _, w := range words {
-		if n := distance(name, w); n < best {
+		if n := Typos(name, w); n < best {
 			best, at = n, w
 		}
 	}
 	return at
-}
-
-// distance is how many letters are to be changed, added or left out (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			corner, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, corner+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 func (d *doctor) getenv(name string) string {

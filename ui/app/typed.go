@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"io"
@@ -137,7 +136,7 @@ func (a *App) plan(ctx context.Context, n NewIdentity, made *Made) (making, erro
 	case n.Typed:
 		return a.planTyped(ctx, n, made)
 	case n.Import != "":
-		k, err := readRSA(n.Import)
+		k, err := privateKeyFile(n.Import)
 		if err != nil {
 			return nil, err
 		}
@@ -310,27 +309,9 @@ func writeCheck(path string, raw []byte, force bool) error {
 	})
 }
 
-func readRSA(path string) (*rsa.PrivateKey, error) {
-	text, err := readSmall(path, keys.MaxPEM)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(text)
-	k, err := keys.ParseRSAPrivatePEM(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return k, nil
-}
-
 // readSmall reads a file that has at most limit bytes. Errors wrap ErrInput.
 func readSmall(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	b, err := smallFile(path, limit)
 	if err == nil && int64(len(b)) > limit {
 		clear(b)
 		return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrInput, path, limit)

@@ -78,32 +78,11 @@ func noCommand(list []*action.Action, words []string) string {
 			near = cmp.Or(near, "see: cipherdeck help "+words[0])
 		}
 		n := strings.Count(a.ID, ".") + 1
-		if d := typos(strings.Join(words[:min(n, len(words))], " "), a.Command()); d < best && !a.Hidden {
+		if d := app.Typos(strings.Join(words[:min(n, len(words))], " "), a.Command()); d < best && !a.Hidden {
 			best, near = d, "did you mean: cipherdeck "+a.Command()
 		}
 	}
 	return said + "; " + cmp.Or(near, "try: cipherdeck help")
-}
-
-// typos is the Levenshtein distance of two words.
-func typos(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := before
-			if a[i] != b[j] {
-				change++
-			}
-			before = row[j+1]
-			row[j+1] = min(change, before+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // parse reads words as the arguments of a. Flags may stand anywhere; "--"
