@@ -14,9 +14,9 @@
 // A MAC under the vault key covers all slots and the generation number: a slot
 // that was added, removed or made cheaper by somebody without the key is noticed
 // at the next unlock. RotateKey gives the vault a new key, in several sittings if
-// need be. docs/formats/vault.md has the bytes; files of versions 1 and 2 are read,
-// and written as version 3 at the next save, with the old file kept as .v1.bak or
-// .v2.bak.
+// need be. docs/formats/vault.md has the bytes; files of versions 1 to 3 are
+// read, and written as version 4 at the next save, with the old file kept as
+// .v1.bak, .v2.bak or .v3.bak.
 //
 // Saving is atomic and safe between processes: lock, read again what is there,
 // apply the change to that, write beside, sync, read back and decrypt, keep the

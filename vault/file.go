@@ -15,7 +15,7 @@ const (
 	// magic has a byte above 127 and both kinds of line end, so that a transfer
 	// in text mode is noticed (the idea of PNG).
 	magic   = "\x89CDV\r\n\x1a\n"
-	version = 3 // what is written; 1 and 2 are read
+	version = 4 // what is written; 1 to 3 are read
 
 	idSize   = 16
 	keySize  = 32

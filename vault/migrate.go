@@ -67,7 +67,7 @@ func decodeBody(v uint16, plain []byte) (content, error) {
 		s := old.State
 		b.State = State{Account: s.Account.account(), People: s.People, Servers: s.Servers, Projects: s.Projects, Secrets: s.Secrets}
 		b.Pending = old.Pending
-	case version:
+	case 3, version: // 4 only added fields that a file of version 3 does not have
 		if err := doc.Decode(plain, &b); err != nil {
 			return content{}, err
 		}

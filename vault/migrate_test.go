@@ -116,7 +116,7 @@ func TestVersionsAreNotMixed(t *testing.T) {
 	b[9] = version + 1
 	put(t, path, resum(b))
 	if _, err := Open(t.Context(), path, Passphrase(pass)); !errors.Is(err, ErrVersion) {
-		t.Errorf("version 4: %v", err)
+		t.Errorf("version 5: %v", err)
 	}
 }
 

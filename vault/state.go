@@ -29,6 +29,17 @@ type Account struct {
 	// The RSA key was made elsewhere: no seed leads to it. It came later than the
 	// first files of version 3, which have no such field and must open as before.
 	Imported bool `cbor:"7,keyasint,omitempty"`
+
+	// Since version 4, all left out when empty.
+	Links  [][]byte     `cbor:"8,keyasint,omitempty"`  // signed account links after the genesis
+	XWing  []byte       `cbor:"9,keyasint,omitempty"`  // the account's X-Wing private key, where it is not this device's own
+	Former []FormerKeys `cbor:"10,keyasint,omitempty"` // keys before a rotation: what was sealed to them still opens
+}
+
+// FormerKeys are the private keys of an identity before it was rotated.
+type FormerKeys struct {
+	RSA   []byte `cbor:"1,keyasint"` // PKCS#8 DER
+	XWing []byte `cbor:"2,keyasint"`
 }
 
 // String hides the account, so that no log or error can show it by accident.
@@ -43,6 +54,10 @@ type Person struct {
 	Genesis  []byte `cbor:"2,keyasint"` // signed account genesis
 	Verified string `cbor:"3,keyasint"` // how: "words"; "" if not at all
 	Added    int64  `cbor:"4,keyasint"` // Unix seconds
+
+	// Since version 4.
+	Links [][]byte `cbor:"5,keyasint,omitempty"` // signed account links that were accepted
+	Hints []string `cbor:"6,keyasint,omitempty"` // keys that an SSH or age file names for this person; they prove nothing
 }
 
 // Server is a server I use, and what I hold it to.
@@ -66,6 +81,17 @@ type Project struct {
 	Seq    uint64 `cbor:"3,keyasint"`
 	Head   id.ID  `cbor:"4,keyasint"`
 	Added  int64  `cbor:"5,keyasint"` // Unix seconds
+
+	// Since version 4.
+	State   id.ID             `cbor:"6,keyasint,omitzero"`  // digest of the verified state at Head, which a cache may keep
+	Invites map[string]Invite `cbor:"7,keyasint,omitempty"` // invitations I gave out, by their id in hex
+}
+
+// Invite is an invitation that waits for its answer.
+type Invite struct {
+	Secret  [16]byte `cbor:"1,keyasint"`
+	Role    uint8    `cbor:"2,keyasint"`
+	Expires int64    `cbor:"3,keyasint"` // Unix seconds
 }
 
 // fill makes every map one that can be written to.
@@ -88,6 +114,11 @@ func (s *State) wipe() {
 	clear(s.Account.Seed[:])
 	clear(s.Account.Device[:])
 	clear(s.Account.RSA)
+	clear(s.Account.XWing)
+	for _, k := range s.Account.Former {
+		clear(k.RSA)
+		clear(k.XWing)
+	}
 	for _, x := range s.Secrets {
 		x.Wipe()
 	}
