@@ -69,11 +69,23 @@ type Queue interface {
 	Retry(ctx context.Context, l Lease, why string) error
 }
 
+// BlobInfo is one blob of a list. At is when it was put last, and zero in a
+// store that does not note it.
+type BlobInfo struct {
+	ID   id.ID
+	Size int64
+	At   time.Time
+}
+
 // Blobs keeps bytes under their SHA-256. Put verifies while it writes and is
 // idempotent; Get of a damaged blob fails with ErrCorrupt by its last byte.
+//
+// There is no reading of a part: a hash proves a whole only, and blobs are
+// small (a piece is a little more than 1 MiB). Who needs a part reads up to it.
 type Blobs interface {
 	Has(ctx context.Context, ids []id.ID) ([]bool, error)
 	Put(ctx context.Context, i id.ID, size int64, r io.Reader) error // ErrMismatch, ErrTooLarge; heals a damaged blob
 	Get(ctx context.Context, i id.ID) (io.ReadCloser, int64, error)  // ErrNotFound
 	Delete(ctx context.Context, i id.ID) error                       // nil when it is not there
+	List(ctx context.Context) iter.Seq2[BlobInfo, error]             // in no order; reads none; ends after an error
 }

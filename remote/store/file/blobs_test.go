@@ -24,11 +24,16 @@ func open(t *testing.T, root string) storetest.Engines {
 		Blobs:   b,
 		MaxBlob: limit,
 		Reopen:  func(t *testing.T) storetest.Engines { return open(t, root) },
-		Damage:  func(t *testing.T, name string) { damage(t, root, name) },
+		Damage: func(t *testing.T, name string) {
+			change(t, root, name, func(b []byte) []byte { b[0] ^= 1; return b })
+		},
+		Truncate: func(t *testing.T, name string) {
+			change(t, root, name, func(b []byte) []byte { return b[:len(b)-1] })
+		},
 	}
 }
 
-func damage(t *testing.T, root, name string) {
+func change(t *testing.T, root, name string, how func([]byte) []byte) {
 	i, err := id.Parse(name)
 	if err != nil {
 		t.Fatal(err)
@@ -39,8 +44,7 @@ func damage(t *testing.T, root, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body[0] ^= 1
-	if err := os.WriteFile(path, body, 0o600); err != nil {
+	if err := os.WriteFile(path, how(body), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

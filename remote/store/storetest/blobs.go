@@ -70,26 +70,80 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
-func testBlobDamaged(t *testing.T, e Engines) {
-	if e.Damage == nil {
-		t.Skip("the engine cannot be damaged from outside")
+func testBlobDamaged(t *testing.T, e Engines) { testHurt(t, e, e.Damage) }
+
+func testBlobTruncated(t *testing.T, e Engines) { testHurt(t, e, e.Truncate) }
+
+// testHurt shows that a blob that was changed behind the engine's back never
+// comes whole, and that it is whole again after it is put again.
+func testHurt(t *testing.T, e Engines, hurt func(*testing.T, string)) {
+	if hurt == nil {
+		t.Skip("the engine's bytes cannot be changed from outside")
 	}
 	body := pattern(4096)
 	i := id.Of(body)
 	wantErr(t, "put", e.Blobs.Put(t.Context(), i, 4096, bytes.NewReader(body)), nil)
-	e.Damage(t, i.String())
+	hurt(t, i.String())
 	r, _, err := e.Blobs.Get(t.Context(), i)
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		var got []byte
+		got, err = io.ReadAll(r)
+		if len(got) >= len(body) {
+			t.Errorf("all %d bytes came before the error", len(got))
+		}
+		wantErr(t, "close", r.Close(), nil)
 	}
-	got, err := io.ReadAll(r)
 	wantErr(t, "read of a damaged blob", err, store.ErrCorrupt)
-	if len(got) >= len(body) {
-		t.Errorf("all %d bytes came before the error", len(got))
-	}
-	wantErr(t, "close", r.Close(), nil)
 	wantErr(t, "put again", e.Blobs.Put(t.Context(), i, 4096, bytes.NewReader(body)), nil)
 	wantBlob(t, e.Blobs, body)
+}
+
+// testBlobList shows that a list names what is there, once, with its length.
+func testBlobList(t *testing.T, e Engines) {
+	wantList(t, e.Blobs)
+	bodies := [][]byte{pattern(0), pattern(10), pattern(4096), []byte("other")}
+	for _, body := range bodies {
+		for range 2 {
+			wantErr(t, "put", e.Blobs.Put(t.Context(), id.Of(body), int64(len(body)), bytes.NewReader(body)), nil)
+		}
+	}
+	wantErr(t, "refused", e.Blobs.Put(t.Context(), id.Of(nil), 1, bytes.NewReader([]byte{1})), store.ErrMismatch)
+	wantList(t, e.Blobs, bodies...)
+	for info, err := range e.Blobs.List(t.Context()) { // who leaves early leaves nothing locked
+		wantErr(t, "list", err, nil)
+		wantErr(t, "delete in a list", e.Blobs.Delete(t.Context(), info.ID), nil)
+		bodies = slices.DeleteFunc(bodies, func(b []byte) bool { return id.Of(b) == info.ID })
+		break
+	}
+	wantList(t, e.Blobs, bodies...)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var last error
+	for _, err := range e.Blobs.List(ctx) {
+		last = err
+	}
+	wantErr(t, "cancelled list", last, context.Canceled)
+}
+
+func wantList(t *testing.T, b store.Blobs, bodies ...[]byte) {
+	t.Helper()
+	want := map[id.ID]int64{}
+	for _, body := range bodies {
+		want[id.Of(body)] = int64(len(body))
+	}
+	for info, err := range b.List(t.Context()) {
+		if err != nil {
+			t.Errorf("list: %v", err)
+			return
+		}
+		if n, ok := want[info.ID]; !ok || n != info.Size {
+			t.Errorf("list has %s of %d bytes; want %v, %d", info.ID, info.Size, ok, n)
+		}
+		delete(want, info.ID)
+	}
+	if len(want) != 0 {
+		t.Errorf("list lacks %v", want)
+	}
 }
 
 func testBlobConcurrent(t *testing.T, e Engines) {

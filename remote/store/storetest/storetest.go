@@ -19,8 +19,10 @@ type Engines struct {
 	// Reopen closes the engines and opens them on what they kept; nil for an
 	// engine that keeps nothing.
 	Reopen func(t *testing.T) Engines
-	// Damage flips one bit of a stored blob; nil when that is not possible.
-	Damage func(t *testing.T, name string)
+	// Damage flips one bit of a stored blob, and Truncate cuts its last byte
+	// off; nil when that is not possible.
+	Damage   func(t *testing.T, name string)
+	Truncate func(t *testing.T, name string)
 }
 
 // patience is how long a test waits for what must happen before it fails.
@@ -59,7 +61,9 @@ func Run(t *testing.T, open func(t *testing.T, lease time.Duration) Engines) {
 		{"queue/kept", testQueueKept, hasQueue},
 		{"blobs/round trip", testBlob, hasBlobs},
 		{"blobs/refused", testBlobRefused, hasBlobs},
+		{"blobs/list", testBlobList, hasBlobs},
 		{"blobs/damaged", testBlobDamaged, hasBlobs},
+		{"blobs/truncated", testBlobTruncated, hasBlobs},
 		{"blobs/concurrent", testBlobConcurrent, hasBlobs},
 		{"blobs/kept", testBlobKept, hasBlobs},
 	} {
