@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -54,12 +55,17 @@ func (h *hub) tell(key string) {
 
 // follow tells of every change below prefix until ctx ends.
 func (h *hub) follow(ctx context.Context, docs store.Docs, prefix string, log *slog.Logger) {
+	var seen store.Rev // after a break it goes on from here, and misses nothing
 	for ctx.Err() == nil {
-		for d, err := range docs.Watch(ctx, prefix) {
+		for d, err := range docs.Watch(ctx, prefix, seen) {
 			if err != nil {
 				log.Error("cannot follow the store", "prefix", prefix, "err", err)
+				if errors.Is(err, store.ErrRewound) {
+					seen = 0
+				}
 				break
 			}
+			seen = d.Rev
 			h.tell(d.Key)
 		}
 		select {

@@ -141,7 +141,7 @@ func (j *jobs) lease(ctx context.Context, node *chain.Account, wait time.Duratio
 	for {
 		l, err := j.queue.Lease(ctx, node.UID.String(), max(0, end.Sub(j.now())))
 		if err == nil && ctx.Err() != nil { // nobody waits for the answer any more
-			return nil, j.queue.Retry(context.WithoutCancel(ctx), l, "not taken")
+			return nil, j.queue.Retry(context.WithoutCancel(ctx), l, 0, "not taken")
 		}
 		if errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
 			return nil, nil
@@ -182,20 +182,27 @@ func (j *jobs) start(ctx context.Context, node *chain.Account, l store.Lease) (*
 		return nil
 	})
 	switch {
-	case errors.Is(err, errSettled), errors.Is(err, store.ErrNotFound), err == nil && why != "":
+	case errors.Is(err, errSettled), errors.Is(err, store.ErrNotFound):
 		j.leases.drop(n)
 		return nil, j.queue.Done(ctx, l)
+	case err == nil && why != "":
+		j.leases.drop(n)
+		return nil, j.queue.Bury(ctx, l, why)
 	case err != nil:
-		return nil, errors.Join(err, j.queue.Retry(ctx, l, "could not start"))
+		return nil, errors.Join(err, j.queue.Retry(ctx, l, rest, "could not start"))
 	}
 	author, err := j.accounts.get(ctx, r.Author)
 	if err != nil {
-		return nil, errors.Join(err, j.queue.Retry(ctx, l, "could not start"))
+		return nil, errors.Join(err, j.queue.Retry(ctx, l, rest, "could not start"))
 	}
 	j.leases.note(n, node.UID, until)
 	return &api.Lease{Project: n.project, Job: n.job, Doc: r.Raw, Author: author.Raw, Token: l.Token,
 		Attempt: r.Attempt, Seconds: int(j.length / time.Second)}, nil
 }
+
+// rest is how long a job waits that could not be started for a reason of the
+// store's: at once it would meet the same trouble.
+const rest = time.Second
 
 // errSettled says that a job is done with, or is not this node's.
 var errSettled = errors.New("job is settled")
@@ -325,7 +332,7 @@ func (j *jobs) fail(ctx context.Context, node *chain.Account, q api.LeaseReport)
 	return j.finish(ctx, n, l, func(r *record) {
 		r.State, r.Reason, r.Until = api.JobQueued, q.Reason, 0
 		r.Attempt-- // a node that says goodbye did not fail
-	}, func(ctx context.Context, l store.Lease) error { return j.queue.Retry(ctx, l, q.Reason) })
+	}, func(ctx context.Context, l store.Lease) error { return j.queue.Retry(ctx, l, 0, q.Reason) })
 }
 
 // finish writes the record first: what the queue still holds is dropped when

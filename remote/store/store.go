@@ -24,6 +24,7 @@ type Doc struct {
 	Key  string // segments of [A-Za-z0-9_-] joined by "/"
 	Rev  Rev
 	Body []byte
+	Gone bool // only in Watch: it was deleted, and Rev is the revision of that
 }
 
 // The errors of every engine. ErrUnknown means that the outcome of a write is
@@ -38,6 +39,7 @@ var (
 	ErrKey         = errors.New("not a key: want segments of A-Z a-z 0-9 _ - joined by /")
 	ErrMismatch    = errors.New("bytes do not match their name or length")
 	ErrTooLarge    = errors.New("larger than the store takes")
+	ErrRewound     = errors.New("the store has not come to this revision: it is an older copy of itself")
 )
 
 // Docs is compare-and-swap documents. A prefix is whole segments ("jobs" or
@@ -48,8 +50,16 @@ type Docs interface {
 	Put(ctx context.Context, key string, body []byte, prev Rev) (Rev, error) // ErrConflict; durable on nil
 	Delete(ctx context.Context, key string, prev Rev) error                  // ErrConflict; ErrNotFound
 	List(ctx context.Context, prefix string) iter.Seq2[Doc, error]           // in the order of keys
-	Watch(ctx context.Context, prefix string) iter.Seq2[Doc, error]          // what is there, then changes (a deletion has Rev 0), until ctx ends
+	// Watch yields each document that changed after a revision, as it is now, and then every change until ctx
+	// ends. After 0 that is all there are. Of a document that changed several times before the watch began it
+	// may yield the last change only; a deletion is remembered for MarkerLife. ErrRewound when after has not
+	// been reached.
+	Watch(ctx context.Context, prefix string, after Rev) iter.Seq2[Doc, error]
 }
+
+// MarkerLife is for how long a watcher that comes back is told of a deletion.
+// Who was away longer watches from 0.
+const MarkerLife = time.Hour
 
 // Lease is the right to work on one job until a time.
 type Lease struct {
@@ -66,7 +76,17 @@ type Queue interface {
 	Lease(ctx context.Context, class string, wait time.Duration) (Lease, error) // ErrNotFound when none came
 	Extend(ctx context.Context, l Lease) (Lease, error)
 	Done(ctx context.Context, l Lease) error
-	Retry(ctx context.Context, l Lease, why string) error
+	Retry(ctx context.Context, l Lease, after time.Duration, why string) error // gives the job back, to be leased not before after
+	Bury(ctx context.Context, l Lease, why string) error                       // gives the job up; Enqueue makes it a new one
+	Dead(ctx context.Context, class string) iter.Seq2[DeadJob, error]          // what was given up, in the order of names
+}
+
+// DeadJob is a job that was given up. When is for the caller to say: the
+// attempts are in the lease.
+type DeadJob struct {
+	Job     string
+	Attempt int
+	Why     string
 }
 
 // BlobInfo is one blob of a list. At is when it was put last, and zero in a

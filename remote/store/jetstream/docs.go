@@ -20,20 +20,17 @@ import (
 // is the sequence of the stream below, so none is used twice.
 type docs struct {
 	kv     js.KeyValue
+	stream js.Stream
 	conn   *nats.Conn
-	marker time.Duration
+	marker time.Duration // how long the marker of a deletion stays; without an end, logins would fill the disk
 }
 
 var _ store.Docs = (*docs)(nil)
 
-// markerLife is how long the marker of a deletion stays, for watchers that
-// were away; then the server drops it, or logins would fill the disk.
-const markerLife = time.Hour
-
 // openDocs makes the bucket as a stream, since the bucket's own constructor
 // always sets AllowDirect.
 func openDocs(ctx context.Context, j js.JetStream, conn *nats.Conn, bucket string) (*docs, error) {
-	_, err := j.CreateOrUpdateStream(ctx, js.StreamConfig{
+	s, err := j.CreateOrUpdateStream(ctx, js.StreamConfig{
 		Name:              "KV_" + bucket,
 		Subjects:          []string{"$KV." + bucket + ".>"},
 		Storage:           js.FileStorage,
@@ -52,7 +49,7 @@ func openDocs(ctx context.Context, j js.JetStream, conn *nats.Conn, bucket strin
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 	}
-	return &docs{kv: kv, conn: conn, marker: markerLife}, nil
+	return &docs{kv: kv, stream: s, conn: conn, marker: store.MarkerLife}, nil
 }
 
 func (d *docs) Get(ctx context.Context, key string) (store.Doc, error) {
@@ -108,13 +105,13 @@ func (d *docs) Delete(ctx context.Context, key string, prev store.Rev) error {
 func (d *docs) List(ctx context.Context, prefix string) iter.Seq2[store.Doc, error] {
 	return func(yield func(store.Doc, error) bool) {
 		found := map[string]store.Doc{}
-		for doc, err := range d.follow(ctx, prefix, true) {
+		for doc, err := range d.follow(ctx, prefix, 0, true) {
 			if err != nil {
 				yield(store.Doc{}, err)
 				return
 			}
 			found[doc.Key] = doc // a document that changes meanwhile may come twice
-			if doc.Rev == 0 {
+			if doc.Gone {
 				delete(found, doc.Key)
 			}
 		}
@@ -133,63 +130,6 @@ func (d *docs) List(ctx context.Context, prefix string) iter.Seq2[store.Doc, err
 			}
 		}
 	}
-}
-
-func (d *docs) Watch(ctx context.Context, prefix string) iter.Seq2[store.Doc, error] {
-	return d.follow(ctx, prefix, false)
-}
-
-// follow yields what is there and, unless once, what comes.
-func (d *docs) follow(ctx context.Context, prefix string, once bool) iter.Seq2[store.Doc, error] {
-	return func(yield func(store.Doc, error) bool) {
-		prefix, err := store.CheckPrefix(prefix)
-		if err != nil {
-			yield(store.Doc{}, err)
-			return
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		w, err := d.kv.Watch(ctx, toNATS(prefix)+">")
-		if err != nil {
-			yield(store.Doc{}, fmt.Errorf("watch %q: %w: %w", prefix, store.ErrUnavailable, err))
-			return
-		}
-		defer stop(w)
-		replaying := true
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case e, open := <-w.Updates():
-				switch {
-				case !open && ctx.Err() == nil:
-					yield(store.Doc{}, fmt.Errorf("watch %q: %w", prefix, store.ErrUnavailable))
-					return
-				case !open, e == nil && once:
-					return
-				case e == nil:
-					replaying = false
-				case replaying && !once && e.Operation() != js.KeyValuePut:
-					// a marker of a deletion before the watch began
-				case !yield(toDoc(e), nil):
-					return
-				}
-			}
-		}
-	}
-}
-
-// stop ends the watcher and empties it: its callback blocks on a full channel
-// and would otherwise never see that it ended.
-func stop(w js.KeyWatcher) {
-	if err := w.Stop(); err != nil {
-		return // the connection is closed, and so is the channel
-	}
-	go func() {
-		for range w.Updates() {
-		}
-	}()
 }
 
 func (d *docs) writable(ctx context.Context, key string) error {
@@ -226,7 +166,7 @@ func classify(err error) error {
 func toDoc(e js.KeyValueEntry) store.Doc {
 	key := strings.ReplaceAll(e.Key(), ".", "/")
 	if e.Operation() != js.KeyValuePut {
-		return store.Doc{Key: key}
+		return store.Doc{Key: key, Rev: store.Rev(e.Revision()), Gone: true}
 	}
 	return store.Doc{Key: key, Rev: store.Rev(e.Revision()), Body: e.Value()}
 }

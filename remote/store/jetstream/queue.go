@@ -3,7 +3,6 @@ package jetstream
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go"
 	js "github.com/nats-io/nats.go/jetstream"
 
-	"cipherdeck/crypto/doc"
 	"cipherdeck/remote/store"
 )
 
@@ -40,20 +38,6 @@ type queue struct {
 	classes map[string]js.Consumer
 	bells   map[string]*bell // of classes without a consumer that somebody waits for
 	closed  chan struct{}
-}
-
-// bell wakes those who wait for the first job of a class.
-type bell struct {
-	rung   chan struct{}
-	guests int
-}
-
-// record is who holds a job.
-type record struct {
-	Token   string `cbor:"1,keyasint"` // "" after Retry
-	Reply   string `cbor:"2,keyasint"` // the subject on which the stream waits for an acknowledgement
-	Attempt int    `cbor:"3,keyasint"`
-	Why     string `cbor:"4,keyasint"` // of the last Retry
 }
 
 var _ store.Queue = (*queue)(nil)
@@ -105,7 +89,7 @@ func (q *queue) Enqueue(ctx context.Context, class, job string) error {
 	_, err := q.js.Publish(ctx, "jobs."+class+"."+job, nil, js.WithExpectLastSequencePerSubject(0))
 	if err == nil {
 		q.ring(class)
-		return nil
+		return q.revive(ctx, class, job)
 	}
 	if err = classify(err); errors.Is(err, store.ErrConflict) {
 		return nil // it is there
@@ -124,7 +108,7 @@ func (q *queue) Lease(ctx context.Context, class string, wait time.Duration) (st
 	job := msg.Subject()[strings.LastIndexByte(msg.Subject(), '.')+1:]
 	token := rand.Text()
 	rec, err := q.change(ctx, job, func(r *record) error {
-		r.Token, r.Reply = token, msg.Reply()
+		r.Token, r.Reply, r.Class = token, msg.Reply(), class
 		r.Attempt++
 		return nil
 	})
@@ -161,7 +145,7 @@ func (q *queue) Done(ctx context.Context, l store.Lease) error {
 	return err
 }
 
-func (q *queue) Retry(ctx context.Context, l store.Lease, why string) error {
+func (q *queue) Retry(ctx context.Context, l store.Lease, after time.Duration, why string) error {
 	rec, err := q.change(ctx, l.Job, func(r *record) error {
 		if !same(r.Token, l.Token) {
 			return fmt.Errorf("job %s: %w", l.Job, store.ErrLease)
@@ -172,7 +156,11 @@ func (q *queue) Retry(ctx context.Context, l store.Lease, why string) error {
 	if err != nil {
 		return err
 	}
-	return q.tell(ctx, rec.Reply, "-NAK")
+	verb := "-NAK"
+	if after > 0 {
+		verb += fmt.Sprintf(` {"delay":%d}`, after)
+	}
+	return q.tell(ctx, rec.Reply, verb)
 }
 
 // next takes one message of the class, waiting for it.
@@ -222,67 +210,6 @@ func (q *queue) forget(class string) {
 	delete(q.classes, class)
 }
 
-// first waits until the class has a consumer or a job to make one for;
-// store.ErrNotFound when none came.
-func (q *queue) first(ctx context.Context, class string, wait time.Duration) error {
-	rung, leave := q.listen(class)
-	defer leave()
-	if rung == nil {
-		return nil
-	}
-	has, err := q.any(ctx, class)
-	if err != nil {
-		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
-	}
-	if has {
-		return nil
-	}
-	over := time.NewTimer(wait)
-	defer over.Stop()
-	select {
-	case <-rung:
-		return nil
-	case <-q.closed:
-		return fmt.Errorf("%w: closed", store.ErrUnavailable)
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-over.C:
-		return fmt.Errorf("no job: %w", store.ErrNotFound)
-	}
-}
-
-// listen gives the bell of a class, nil when the class has a consumer. Listen
-// before looking for a job: then none is missed.
-func (q *queue) listen(class string) (rung <-chan struct{}, leave func()) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if _, ok := q.classes[class]; ok {
-		return nil, func() {}
-	}
-	b, ok := q.bells[class]
-	if !ok {
-		b = &bell{rung: make(chan struct{})}
-		q.bells[class] = b
-	}
-	b.guests++
-	return b.rung, func() {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if b.guests--; b.guests == 0 && q.bells[class] == b {
-			delete(q.bells, class)
-		}
-	}
-}
-
-func (q *queue) ring(class string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if b, ok := q.bells[class]; ok {
-		close(b.rung)
-		delete(q.bells, class)
-	}
-}
-
 // any reports whether the class has a job, waiting or leased.
 func (q *queue) any(ctx context.Context, class string) (bool, error) {
 	_, err := q.stream.GetLastMsgForSubject(ctx, "jobs."+class+".*")
@@ -313,52 +240,6 @@ func (q *queue) consumer(ctx context.Context, class string) (js.Consumer, error)
 	return c, err
 }
 
-// held is the record of a job whose holder is l.
-func (q *queue) held(ctx context.Context, l store.Lease) (record, store.Rev, error) {
-	rec, rev, err := q.read(ctx, l.Job)
-	if err != nil {
-		return rec, rev, err
-	}
-	if !same(rec.Token, l.Token) {
-		return rec, rev, fmt.Errorf("job %s: %w", l.Job, store.ErrLease)
-	}
-	return rec, rev, nil
-}
-
-func (q *queue) read(ctx context.Context, job string) (rec record, rev store.Rev, err error) {
-	d, err := q.records.Get(ctx, job)
-	if errors.Is(err, store.ErrNotFound) {
-		return rec, 0, nil
-	}
-	if err != nil {
-		return rec, 0, err
-	}
-	if err := doc.Decode(d.Body, &rec); err != nil {
-		return rec, 0, fmt.Errorf("lease record of %s: %w: %w", job, store.ErrCorrupt, err)
-	}
-	return rec, d.Rev, nil
-}
-
-// change writes the record of a job by compare-and-swap until it succeeds.
-func (q *queue) change(ctx context.Context, job string, edit func(*record) error) (record, error) {
-	for {
-		rec, rev, err := q.read(ctx, job)
-		if err != nil {
-			return rec, err
-		}
-		if err := edit(&rec); err != nil {
-			return rec, err
-		}
-		body, err := doc.Encode(rec)
-		if err != nil {
-			return rec, err
-		}
-		if _, err = q.records.Put(ctx, job, body, rev); !errors.Is(err, store.ErrConflict) {
-			return rec, err
-		}
-	}
-}
-
 // tell sends an acknowledgement and waits until the stream has taken it.
 func (q *queue) tell(ctx context.Context, reply, verb string) error {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
@@ -367,10 +248,6 @@ func (q *queue) tell(ctx context.Context, reply, verb string) error {
 		return classify(err)
 	}
 	return nil
-}
-
-func same(have, given string) bool {
-	return have != "" && subtle.ConstantTimeCompare([]byte(have), []byte(given)) == 1
 }
 
 func checkName(names ...string) error {

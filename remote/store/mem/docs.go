@@ -21,7 +21,7 @@ type Docs struct {
 	docs    map[string]store.Doc
 	last    store.Rev
 	changed chan struct{} // closed and replaced at every change
-	log     []store.Doc   // every change, for watchers
+	log     []store.Doc   // every change, for watchers; the n-th has revision n+1
 }
 
 var _ store.Docs = (*Docs)(nil)
@@ -79,7 +79,7 @@ func (d *Docs) Delete(ctx context.Context, key string, prev store.Rev) error {
 	}
 	d.last++
 	delete(d.docs, key)
-	d.tell(store.Doc{Key: key})
+	d.tell(store.Doc{Key: key, Rev: d.last, Gone: true})
 	return nil
 }
 
@@ -91,7 +91,7 @@ func (d *Docs) List(ctx context.Context, prefix string) iter.Seq2[store.Doc, err
 			yield(store.Doc{}, err)
 			return
 		}
-		found, _, _ := d.snapshot(prefix)
+		found, _, _, _ := d.snapshot(prefix, 0)
 		for _, doc := range found {
 			if err := ctx.Err(); err != nil {
 				yield(store.Doc{}, err)
@@ -104,15 +104,20 @@ func (d *Docs) List(ctx context.Context, prefix string) iter.Seq2[store.Doc, err
 	}
 }
 
-// Watch yields what is below prefix, then every change to it.
-func (d *Docs) Watch(ctx context.Context, prefix string) iter.Seq2[store.Doc, error] {
+// Watch yields what is below prefix, or what changed after a revision, then
+// every change.
+func (d *Docs) Watch(ctx context.Context, prefix string, after store.Rev) iter.Seq2[store.Doc, error] {
 	return func(yield func(store.Doc, error) bool) {
 		prefix, err := store.CheckPrefix(prefix)
 		if err != nil {
 			yield(store.Doc{}, err)
 			return
 		}
-		news, at, changed := d.snapshot(prefix)
+		news, at, changed, err := d.snapshot(prefix, after)
+		if err != nil {
+			yield(store.Doc{}, err)
+			return
+		}
 		for {
 			for _, doc := range news {
 				if ctx.Err() != nil || !yield(doc, nil) {
@@ -129,7 +134,10 @@ func (d *Docs) Watch(ctx context.Context, prefix string) iter.Seq2[store.Doc, er
 	}
 }
 
-func (d *Docs) snapshot(prefix string) ([]store.Doc, int, chan struct{}) {
+func (d *Docs) snapshot(prefix string, after store.Rev) ([]store.Doc, int, chan struct{}, error) {
+	if after > 0 {
+		return d.resume(prefix, after)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var found []store.Doc
@@ -139,7 +147,18 @@ func (d *Docs) snapshot(prefix string) ([]store.Doc, int, chan struct{}) {
 		}
 	}
 	slices.SortFunc(found, func(a, b store.Doc) int { return strings.Compare(a.Key, b.Key) })
-	return found, len(d.log), d.changed
+	return found, len(d.log), d.changed, nil
+}
+
+func (d *Docs) resume(prefix string, after store.Rev) ([]store.Doc, int, chan struct{}, error) {
+	d.mu.Lock()
+	last := d.last
+	d.mu.Unlock()
+	if after > last {
+		return nil, 0, nil, fmt.Errorf("watch %q after %d: %w: it is at %d", prefix, after, store.ErrRewound, last)
+	}
+	news, at, changed := d.since(prefix, int(after))
+	return news, at, changed, nil
 }
 
 func (d *Docs) since(prefix string, at int) ([]store.Doc, int, chan struct{}) {

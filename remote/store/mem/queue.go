@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -18,14 +19,16 @@ type Queue struct {
 	now     func() time.Time
 	mu      sync.Mutex
 	items   []*item // in the order in which they were enqueued
+	dead    []*item
 	changed chan struct{}
 }
 
 type item struct {
 	class, job string
-	token      string // "" while it waits
-	until      time.Time
+	token      string    // "" while it waits
+	until      time.Time // the end of its lease, or of its rest
 	attempt    int
+	why        string
 }
 
 var _ store.Queue = (*Queue)(nil)
@@ -48,6 +51,7 @@ func (q *Queue) Enqueue(ctx context.Context, class, job string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.find(job) < 0 {
+		q.dead = slices.DeleteFunc(q.dead, func(it *item) bool { return it.class == class && it.job == job })
 		q.items = append(q.items, &item{class: class, job: job})
 		q.tell()
 	}
@@ -90,7 +94,7 @@ func (q *Queue) take(class string) (l store.Lease, next time.Duration, changed c
 		if it.class != class {
 			continue
 		}
-		if left := it.until.Sub(q.now()); it.token != "" && left > 0 {
+		if left := it.until.Sub(q.now()); left > 0 {
 			next = min(next, left)
 			continue
 		}
@@ -116,12 +120,50 @@ func (q *Queue) Done(ctx context.Context, l store.Lease) error {
 	return q.held(ctx, l, func(n int) { q.items = slices.Delete(q.items, n, n+1) })
 }
 
-// Retry gives the job back.
-func (q *Queue) Retry(ctx context.Context, l store.Lease, _ string) error {
+// Retry gives the job back, to be leased not before after.
+func (q *Queue) Retry(ctx context.Context, l store.Lease, after time.Duration, why string) error {
 	return q.held(ctx, l, func(n int) {
-		q.items[n].token = ""
+		it := q.items[n]
+		it.token, it.why, it.until = "", why, q.now().Add(after)
 		q.tell()
 	})
+}
+
+// Bury gives the job up.
+func (q *Queue) Bury(ctx context.Context, l store.Lease, why string) error {
+	return q.held(ctx, l, func(n int) {
+		it := q.items[n]
+		it.why = why
+		q.items = slices.Delete(q.items, n, n+1)
+		q.dead = append(q.dead, it)
+	})
+}
+
+// Dead lists what was given up.
+func (q *Queue) Dead(ctx context.Context, class string) iter.Seq2[store.DeadJob, error] {
+	return func(yield func(store.DeadJob, error) bool) {
+		if err := begin(ctx, class); err != nil {
+			yield(store.DeadJob{}, err)
+			return
+		}
+		for _, j := range q.buried(class) {
+			if !yield(j, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (q *Queue) buried(class string) (all []store.DeadJob) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, it := range q.dead {
+		if it.class == class {
+			all = append(all, store.DeadJob{Job: it.job, Attempt: it.attempt, Why: it.why})
+		}
+	}
+	slices.SortFunc(all, func(a, b store.DeadJob) int { return strings.Compare(a.Job, b.Job) })
+	return all
 }
 
 func (q *Queue) held(ctx context.Context, l store.Lease, do func(n int)) error {

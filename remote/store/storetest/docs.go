@@ -114,11 +114,11 @@ func testWatch(t *testing.T, e Engines) {
 	old := put(t, e.Docs, "w/old", "1", 0)
 	wantErr(t, "delete", e.Docs.Delete(ctx, "w/old", old), nil)
 	var got []string
-	for d, err := range e.Docs.Watch(ctx, "w") {
+	for d, err := range e.Docs.Watch(ctx, "w", 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, fmt.Sprintf("%s=%s alive %v", d.Key, d.Body, d.Rev != 0))
+		got = append(got, fmt.Sprintf("%s=%s alive %v", d.Key, d.Body, !d.Gone))
 		switch len(got) {
 		case 1:
 			r1 = put(t, e.Docs, "w/a", "2", r1)
@@ -135,6 +135,74 @@ func testWatch(t *testing.T, e Engines) {
 	if !slices.Equal(got, wanted) {
 		t.Errorf("got %q, want %q", got, wanted)
 	}
+}
+
+// testResume watches, goes away, and comes back with the revision of the last
+// change it saw.
+func testResume(t *testing.T, e Engines) {
+	ctx := t.Context()
+	first := put(t, e.Docs, "w/a", "1", 0)
+	gone := put(t, e.Docs, "w/gone", "1", 0)
+	rest := put(t, e.Docs, "w/rest", "1", 0) // and never changes
+	see := func(after store.Rev, n int) (got []string, last store.Rev) {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		for d, err := range e.Docs.Watch(ctx, "w", after) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Rev <= last {
+				t.Errorf("revision %d after %d", d.Rev, last)
+			}
+			got, last = append(got, fmt.Sprintf("%s=%s gone %v", d.Key, d.Body, d.Gone)), d.Rev
+			if len(got) == n {
+				break
+			}
+		}
+		return got, last
+	}
+	if _, last := see(0, 3); last != rest {
+		t.Errorf("the last of all has revision %d, want %d", last, rest)
+	}
+	put(t, e.Docs, "other", "1", 0)
+	wantErr(t, "delete", e.Docs.Delete(ctx, "w/gone", gone), nil)
+	put(t, e.Docs, "w/a", "2", first)
+	got, last := see(rest, 2)
+	if wanted := []string{"w/gone= gone true", "w/a=2 gone false"}; !slices.Equal(got, wanted) {
+		t.Errorf("resumed: got %q, want %q", got, wanted)
+	}
+	put(t, e.Docs, "w/b", "3", 0)
+	if got, _ = see(last, 1); !slices.Equal(got, []string{"w/b=3 gone false"}) {
+		t.Errorf("resumed after the last: got %q", got)
+	}
+	for _, err := range e.Docs.Watch(ctx, "w", last+1000) {
+		wantErr(t, "watch after a revision that never was", err, store.ErrRewound)
+		return
+	}
+	t.Error("a watch after a revision that never was said nothing")
+}
+
+// testFresh reads after each write, by as many readers as there are writers.
+func testFresh(t *testing.T, e Engines) {
+	const keys, each = 4, 50
+	var all sync.WaitGroup
+	for k := range keys {
+		all.Go(func() {
+			key, rev := fmt.Sprintf("fresh/%d", k), store.Rev(0)
+			for n := range each {
+				var err error
+				if rev, err = e.Docs.Put(t.Context(), key, fmt.Append(nil, n), rev); err != nil {
+					t.Errorf("put: %v", err)
+					return
+				}
+				d, err := e.Docs.Get(t.Context(), key)
+				if err != nil || d.Rev != rev {
+					t.Errorf("read revision %d after %d was acknowledged, %v", d.Rev, rev, err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 // testRace lets writers add to one counter: each success is counted once.
@@ -180,7 +248,7 @@ func testCancelled(t *testing.T, e Engines) {
 	wantErr(t, "put", err, context.Canceled)
 	_, err = e.Docs.Get(t.Context(), "k")
 	wantErr(t, "get", err, store.ErrNotFound)
-	for range e.Docs.Watch(ctx, "k") {
+	for range e.Docs.Watch(ctx, "k", 0) {
 		t.Error("a watch that had ended yielded")
 	}
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -54,7 +55,7 @@ func testExpiry(t *testing.T, e Engines) {
 	_, err := e.Queue.Extend(t.Context(), old)
 	wantErr(t, "extend of the old lease", err, store.ErrLease)
 	wantErr(t, "done of the old lease", e.Queue.Done(t.Context(), old), store.ErrLease)
-	wantErr(t, "retry of the old lease", e.Queue.Retry(t.Context(), old, "late"), store.ErrLease)
+	wantErr(t, "retry of the old lease", e.Queue.Retry(t.Context(), old, 0, "late"), store.ErrLease)
 	wantErr(t, "done", e.Queue.Done(t.Context(), again), nil)
 }
 
@@ -82,13 +83,79 @@ func testExtend(t *testing.T, e Engines) {
 func testRetry(t *testing.T, e Engines) {
 	enqueue(t, e.Queue, "cpu", "job")
 	first := lease(t, e.Queue, "cpu")
-	wantErr(t, "retry", e.Queue.Retry(t.Context(), first, "node stops"), nil)
+	wantErr(t, "retry", e.Queue.Retry(t.Context(), first, 0, "node stops"), nil)
 	wantErr(t, "done after retry", e.Queue.Done(t.Context(), first), store.ErrLease)
 	again := lease(t, e.Queue, "cpu")
 	if again.Job != "job" || again.Attempt != 2 {
 		t.Errorf("got %+v", again)
 	}
 	wantErr(t, "done", e.Queue.Done(t.Context(), again), nil)
+}
+
+// testRest gives two jobs back. The one that rests must not come before the
+// one that does not, and must come.
+func testRest(t *testing.T, e Engines) {
+	enqueue(t, e.Queue, "cpu", "rests", "ready")
+	rests, ready := lease(t, e.Queue, "cpu"), lease(t, e.Queue, "cpu")
+	begin := time.Now()
+	wantErr(t, "retry", e.Queue.Retry(t.Context(), rests, short, "no room"), nil)
+	wantErr(t, "done while it rests", e.Queue.Done(t.Context(), rests), store.ErrLease)
+	wantErr(t, "retry", e.Queue.Retry(t.Context(), ready, 0, "node stops"), nil)
+	if l := lease(t, e.Queue, "cpu"); l.Job != "ready" {
+		t.Errorf("got %+v first, want the job that does not rest", l)
+	}
+	enqueue(t, e.Queue, "cpu", "rests") // it is there
+	l := lease(t, e.Queue, "cpu")
+	if slept := time.Since(begin); l.Job != "rests" || l.Attempt != 2 || slept < short {
+		t.Errorf("got %+v after %v, want no lease before %v", l, slept, short)
+	}
+	wantErr(t, "done", e.Queue.Done(t.Context(), l), nil)
+	none(t, e.Queue, "cpu")
+}
+
+func testDead(t *testing.T, e Engines) {
+	enqueue(t, e.Queue, "cpu", "poison", "good", "bad")
+	dead := func() (all []store.DeadJob) {
+		for d, err := range e.Queue.Dead(t.Context(), "cpu") {
+			wantErr(t, "list of the dead", err, nil)
+			all = append(all, d)
+		}
+		return all
+	}
+	wantErr(t, "retry", e.Queue.Retry(t.Context(), lease(t, e.Queue, "cpu"), 0, "crashed"), nil)
+	for range 3 {
+		l := lease(t, e.Queue, "cpu")
+		if l.Job == "good" {
+			wantErr(t, "done", e.Queue.Done(t.Context(), l), nil)
+			continue
+		}
+		wantErr(t, "bury", e.Queue.Bury(t.Context(), l, "it kills "+l.Job), nil)
+		wantErr(t, "bury again", e.Queue.Bury(t.Context(), l, ""), store.ErrLease)
+		wantErr(t, "extend of a dead job", extend(t, e.Queue, l), store.ErrLease)
+	}
+	none(t, e.Queue, "cpu")
+	if e.Reopen != nil {
+		e = e.Reopen(t)
+	}
+	wanted := []store.DeadJob{{Job: "bad", Attempt: 1, Why: "it kills bad"}, {Job: "poison", Attempt: 2, Why: "it kills poison"}}
+	if got := dead(); !slices.Equal(got, wanted) {
+		t.Errorf("dead: %+v, want %+v", got, wanted)
+	}
+	for d := range e.Queue.Dead(t.Context(), "gpu") {
+		t.Errorf("another class has %+v", d)
+	}
+	enqueue(t, e.Queue, "cpu", "poison")
+	if got := dead(); len(got) != 1 || got[0].Job != "bad" {
+		t.Errorf("dead after one was enqueued again: %+v", got)
+	}
+	if l := lease(t, e.Queue, "cpu"); l.Job != "poison" || l.Attempt != 1 {
+		t.Errorf("got %+v, want a new job", l)
+	}
+}
+
+func extend(t *testing.T, q store.Queue, l store.Lease) error {
+	_, err := q.Extend(t.Context(), l)
+	return err
 }
 
 func testClasses(t *testing.T, e Engines) {
