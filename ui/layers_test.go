@@ -75,6 +75,8 @@ func TestLibrariesStayInTheirRoom(t *testing.T) {
 		"google.golang.org/protobuf":        {"cipherdeck/fhe/onnx"},
 		"github.com/rogpeppe/go-internal":   {},
 		"github.com/fxamacker/cbor/v2":      {"cipherdeck/crypto/doc"},
+		"github.com/transparency-dev":       {"cipherdeck/remote/journal"},
+		"golang.org/x/mod":                  {"cipherdeck/crypto/tlog", "cipherdeck/remote/journal"},
 	}
 	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "cipherdeck/...")
 	cmd.Dir = ".."
