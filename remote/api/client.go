@@ -30,6 +30,7 @@ type Config struct {
 	UID       chain.UID
 	Device    ed25519.PrivateKey
 	Account   []byte                // signed account genesis, for Enrol
+	Bearer    string                // an API key, instead of UID, Device and Account; "": log in
 	Policy    *attest.Policy        // nil: the pin only, as nodes do
 	Now       func() time.Time      // nil: time.Now
 	OnVerdict func(*attest.Verdict) // every verdict, good or not; called from any goroutine

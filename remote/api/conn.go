@@ -127,6 +127,10 @@ func (c *Client) enter(ctx context.Context, login bool) (*conn, error) {
 	if !login {
 		return k, nil
 	}
+	if c.cfg.Bearer != "" { // it is good on any connection
+		k.token = c.cfg.Bearer
+		return k, nil
+	}
 	stop := context.AfterFunc(ctx, func() { _ = k.Conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if err := c.login(k); err != nil {

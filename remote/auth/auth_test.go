@@ -175,7 +175,7 @@ func TestTokens(t *testing.T) {
 	acc, _ := node(t)
 	docs := mem.NewDocs()
 	tokens := auth.Tokens{Docs: docs, Life: time.Minute, Now: clk.now}
-	token, err := tokens.Issue(ctx, acc.UID, &srv, auth.Nonce{1})
+	token, err := tokens.Issue(ctx, acc.UID, &srv, auth.Entry{Nonce: auth.Nonce{1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,8 @@ func TestTokens(t *testing.T) {
 	}
 	check := func(what, token string, cs *tls.ConnectionState, good bool) {
 		t.Helper()
-		u, err := tokens.Check(ctx, token, cs)
+		l, err := tokens.Check(ctx, token, cs)
+		u := l.UID
 		if good && (err != nil || u != acc.UID) || !good && !errors.Is(err, auth.ErrToken) {
 			t.Errorf("%s: %v, %v", what, u, err)
 		}
@@ -198,7 +199,7 @@ func TestTokens(t *testing.T) {
 	check("never issued", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &srv, false)
 	clk.t = clk.t.Add(time.Minute)
 	check("expired", token, &srv, false)
-	fresh, err := tokens.Issue(ctx, acc.UID, &srv, auth.Nonce{2})
+	fresh, err := tokens.Issue(ctx, acc.UID, &srv, auth.Entry{Nonce: auth.Nonce{2}})
 	if err != nil {
 		t.Fatal(err)
 	}

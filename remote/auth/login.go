@@ -26,30 +26,40 @@ type Verifier struct {
 	Now        func() time.Time
 }
 
+// Entry is what a good login shows: which nonce it used up, and which device key
+// signed it.
+type Entry struct {
+	Nonce  Nonce
+	Device doc.KeyID
+}
+
 // Check verifies a signed login by account a on the connection cs and uses up
 // its nonce, also when it is refused. Errors wrap ErrLogin.
-func (v Verifier) Check(cs *tls.ConnectionState, raw []byte, a *chain.Account) (Nonce, error) {
+func (v Verifier) Check(cs *tls.ConnectionState, raw []byte, a *chain.Account) (Entry, error) {
 	var l api.Login
-	s, _, err := doc.Open(raw, api.LoginType, api.MaxLogin, doc.Keys(a.Device))
+	s, _, err := doc.Open(raw, api.LoginType, api.MaxLogin, DeviceKeys(a))
 	if err != nil {
-		return Nonce{}, fmt.Errorf("%w: %w", ErrLogin, err)
+		return Entry{}, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
 	if err := doc.Decode(s.Body, &l); err != nil {
-		return Nonce{}, fmt.Errorf("%w: %w", ErrLogin, err)
+		return Entry{}, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
 	if len(l.Nonce) != api.NonceSize {
-		return Nonce{}, fmt.Errorf("%w: nonce of %d bytes", ErrLogin, len(l.Nonce))
+		return Entry{}, fmt.Errorf("%w: nonce of %d bytes", ErrLogin, len(l.Nonce))
 	}
 	nonce := Nonce(l.Nonce)
 	if !v.Challenges.Take(nonce) {
-		return Nonce{}, fmt.Errorf("%w: nonce is not known, used or too old", ErrLogin)
+		return Entry{}, fmt.Errorf("%w: nonce is not known, used or too old", ErrLogin)
 	}
 	ekm, err := api.LoginExporter(cs, l.Nonce)
 	if err != nil {
-		return Nonce{}, fmt.Errorf("%w: %w", ErrLogin, err)
+		return Entry{}, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
-	return nonce, v.bound(l, ekm)
+	return Entry{nonce, s.Sigs[0].Key}, v.bound(l, ekm)
 }
+
+// DeviceKeys finds the device keys of an account that may log in now.
+func DeviceKeys(a *chain.Account) doc.KeyFunc { return doc.Keys(a.Device) }
 
 // bound compares what was signed with what this end of the connection sees.
 func (v Verifier) bound(l api.Login, ekm []byte) error {

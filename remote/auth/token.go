@@ -40,17 +40,19 @@ type session struct {
 	NotAfter int64     `cbor:"3,keyasint"` // Unix milliseconds
 	Nonce    []byte    `cbor:"4,keyasint"` // of the login
 	EKM      []byte    `cbor:"5,keyasint"` // SHA-256 of the exporter value for that nonce
+	Device   doc.KeyID `cbor:"6,keyasint"` // whose signature the login had
+	Created  int64     `cbor:"7,keyasint"` // Unix milliseconds
 }
 
-// Issue makes a token for u, good on the connection cs. nonce is that of the
-// login.
-func (t Tokens) Issue(ctx context.Context, u chain.UID, cs *tls.ConnectionState, nonce Nonce) (string, error) {
-	ekm, err := api.LoginExporter(cs, nonce[:])
+// Issue makes a token for u after the login e, good on the connection cs.
+func (t Tokens) Issue(ctx context.Context, u chain.UID, cs *tls.ConnectionState, e Entry) (string, error) {
+	ekm, err := api.LoginExporter(cs, e.Nonce[:])
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.Sum256(ekm)
-	body, err := doc.Encode(session{V: 1, UID: u, NotAfter: t.Now().Add(t.Life).UnixMilli(), Nonce: nonce[:], EKM: sum[:]})
+	body, err := doc.Encode(session{V: 2, UID: u, NotAfter: t.Now().Add(t.Life).UnixMilli(), Nonce: e.Nonce[:], EKM: sum[:],
+		Device: e.Device, Created: t.Now().UnixMilli()})
 	if err != nil {
 		return "", err
 	}
@@ -63,25 +65,25 @@ func (t Tokens) Issue(ctx context.Context, u chain.UID, cs *tls.ConnectionState,
 
 // Check finds whose token it is. It must be the one of this connection. Errors
 // wrap ErrToken, or are those of the store.
-func (t Tokens) Check(ctx context.Context, token string, cs *tls.ConnectionState) (chain.UID, error) {
+func (t Tokens) Check(ctx context.Context, token string, cs *tls.ConnectionState) (Session, error) {
 	if raw, err := base64.RawURLEncoding.Strict().DecodeString(token); err != nil || len(raw) != tokenSize {
-		return chain.UID{}, fmt.Errorf("%w: not a token", ErrToken)
+		return Session{}, fmt.Errorf("%w: not a token", ErrToken)
 	}
 	s, _, err := t.find(ctx, token)
 	if err != nil {
-		return chain.UID{}, err
+		return Session{}, err
 	}
 	if t.Now().UnixMilli() >= s.NotAfter {
-		return chain.UID{}, fmt.Errorf("%w: expired", ErrToken)
+		return Session{}, fmt.Errorf("%w: expired", ErrToken)
 	}
 	ekm, err := api.LoginExporter(cs, s.Nonce)
 	if err != nil {
-		return chain.UID{}, fmt.Errorf("%w: %w", ErrToken, err)
+		return Session{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	if sum := sha256.Sum256(ekm); subtle.ConstantTimeCompare(sum[:], s.EKM) != 1 {
-		return chain.UID{}, fmt.Errorf("%w: it belongs to another connection", ErrToken)
+		return Session{}, fmt.Errorf("%w: it belongs to another connection", ErrToken)
 	}
-	return s.UID, nil
+	return s.session(keyOf(token)), nil
 }
 
 // Revoke forgets a token.

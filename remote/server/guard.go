@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -30,6 +30,8 @@ type call struct {
 	r     *http.Request
 	who   *chain.Account // nil before login
 	token string
+	login auth.Session // of the token
+	key   *auth.Key    // instead of a login: what an API key may do at most
 	pid   id.ID
 	head  head // of the project, for a member
 }
@@ -94,13 +96,16 @@ func (s *Server) deadlines(c *call, rt route, body int64) {
 // admit decides, in this order: rate, who it is, kind of account, role.
 func (s *Server) admit(c *call, rt route) error {
 	if rt.right == anybody {
-		return s.rate("addr " + hostOf(c.r.RemoteAddr))
+		return s.rate("net " + netOf(c.r.RemoteAddr))
 	}
 	if err := s.identify(c); err != nil {
 		return err
 	}
-	if err := s.rate("uid " + c.who.UID.String()); err != nil {
+	if err := s.rate(c.principal()); err != nil {
 		return err
+	}
+	if c.key != nil && !scoped(c, rt) {
+		return denied()
 	}
 	switch rt.right {
 	case someone:
@@ -122,28 +127,46 @@ func allow(ok bool) error {
 	return nil
 }
 
-// identify finds the account of the token.
+// identify finds the account of the bearer: a token of this connection whose
+// device may still log in, or an API key.
 func (s *Server) identify(c *call) error {
-	token, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer ")
+	bearer, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		return s.stranger(c)
 	}
-	u, err := s.tokens.Check(c.r.Context(), token, c.r.TLS)
+	u, err := s.bearer(c, bearer)
+	if err == nil {
+		c.who, err = s.accounts.get(c.r.Context(), u)
+	}
+	if err == nil && c.key == nil {
+		if _, err := auth.DeviceKeys(c.who)(c.login.Device, nil); err != nil {
+			return s.stranger(c) // the device was revoked after it logged in
+		}
+	}
 	if errors.Is(err, auth.ErrToken) {
+		s.log.Debug("bearer refused", "err", err)
 		return s.stranger(c)
 	}
-	if err != nil {
-		return err
-	}
-	c.token = token
-	c.who, err = s.accounts.get(c.r.Context(), u)
 	return err
 }
 
+// bearer is whose it is.
+func (s *Server) bearer(c *call, bearer string) (u chain.UID, err error) {
+	if auth.IsKey(bearer) {
+		if c.key, err = s.keys.Check(c.r.Context(), bearer, c.r.RemoteAddr); err != nil {
+			return u, err
+		}
+		return c.key.Owner, nil
+	}
+	c.token = bearer
+	c.login, err = s.tokens.Check(c.r.Context(), bearer, c.r.TLS)
+	return c.login.UID, err
+}
+
 // stranger answers a request without a good token; who guesses, or knocks
-// without one, is slowed down by his address.
+// without one, is slowed down by his network.
 func (s *Server) stranger(c *call) error {
-	if err := s.rate("addr " + hostOf(c.r.RemoteAddr)); err != nil {
+	if err := s.rate("net " + netOf(c.r.RemoteAddr)); err != nil {
 		return err
 	}
 	return unauthorized()
@@ -244,10 +267,25 @@ func (c *call) bytes(status int, typ string, b []byte) error {
 	return nil
 }
 
-func hostOf(addr string) string {
-	host, _, err := net.SplitHostPort(addr)
+// principal is for whom a request with a good bearer counts: a script must not
+// use up what its owner needs to revoke its key.
+func (c *call) principal() string {
+	if c.key != nil {
+		return "key " + c.key.ID
+	}
+	return "uid " + c.who.UID.String()
+}
+
+// netOf is whom an address counts for before login: the 24 bits of IPv4 or the 48
+// of IPv6 that one customer may have, so that more addresses are not more rate.
+func netOf(addr string) string {
+	p, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return addr
 	}
-	return host
+	ip, bits := p.Addr().Unmap().WithZone(""), 24
+	if ip.Is6() {
+		bits = 48
+	}
+	return netip.PrefixFrom(ip, bits).Masked().String()
 }

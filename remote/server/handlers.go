@@ -44,12 +44,12 @@ func (s *Server) login(c *call) error {
 	if err != nil {
 		return err
 	}
-	nonce, err := s.verifier.Check(c.r.TLS, q.Login, acc)
+	entry, err := s.verifier.Check(c.r.TLS, q.Login, acc)
 	if err != nil {
 		s.log.Warn("login refused", "uid", q.UID.Short(), "err", err)
 		return unauthorized()
 	}
-	token, err := s.tokens.Issue(ctx, acc.UID, c.r.TLS, nonce)
+	token, err := s.tokens.Issue(ctx, acc.UID, c.r.TLS, entry)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/remote/api"
+	"cipherdeck/remote/auth"
 	"cipherdeck/remote/store"
 )
 
@@ -51,6 +52,8 @@ func problem(err error) *api.Error {
 		{doc.ErrSignature, api.CodeInvalid, ""},
 		{doc.ErrKey, api.CodeInvalid, ""},
 		{doc.ErrEncoding, api.CodeInvalid, ""},
+		{auth.ErrKey, api.CodeInvalid, ""},
+		{auth.ErrTooManyKeys, api.CodeConflict, "revoke a key that is not used"},
 		{store.ErrMismatch, api.CodeInvalid, "send the bytes that the id names"},
 		{store.ErrTooLarge, api.CodeTooLarge, "cut it into smaller blobs"},
 		{store.ErrConflict, api.CodeConflict, "read again and retry"},

@@ -5,32 +5,42 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/api"
+	"cipherdeck/remote/auth"
 	rt "cipherdeck/remote/remotetest"
 	"cipherdeck/remote/server"
 )
 
 // The columns of the table: who asks.
 const (
-	cNobody   = iota // logged in with a key the server does not know
+	cNobody   = iota // not logged in
+	cWrong           // a token that was never given
+	cExpired         // the owner's token, after its time
 	cStranger        // an enrolled person who is no member
 	cAuditor
 	cReader
 	cWriter
 	cAdmin
 	cOwner
-	cIdle  // a node without a lease
-	cBusy  // a node that holds a lease of the project
-	cOther // a node that holds a lease of another project
+	cIdle   // a node without a lease
+	cBusy   // a node that holds a lease of the project
+	cOther  // a node that holds a lease of another project
+	cKey    // an API key of the owner with every scope
+	cKeyOne // one that may read heads of this project only
+	cKeyOff // one that may do everything in another project
+	cKeyLow // one of the reader with every scope: no more than his role
+	cKeyBad // one with a wrong secret
 	columns
 )
 
 // TestRights asks for every route as everybody. One letter a cell: . allowed,
-// u 401, f 403. Allowed means that the guard let it through: what the handler
+// u 401, f 403, n no such route. Allowed means that the guard let it through: what the handler
 // then says of an empty request is another matter.
 func TestRights(t *testing.T) {
 	s, clients, extra := cast(t)
@@ -38,35 +48,43 @@ func TestRights(t *testing.T) {
 	p := s.p.ID().String()
 	blob := id.Of([]byte("plan")).String()
 	table := map[string]string{
-		//                                                  nobody stranger auditor reader writer admin owner idle busy other
-		"GET /v1/meta":                                ". . . . . . . . . .",
-		"POST /v1/attest":                             ". . . . . . . . . .",
-		"POST /v1/auth/challenge":                     ". . . . . . . . . .",
-		"POST /v1/auth/login":                         ". . . . . . . . . .",
-		"PUT /v1/accounts/" + s.owner.UID.String():    ". . . . . . . . . .",
-		"GET /v1/accounts/" + s.owner.UID.String():    "u . . . . . . . . .",
-		"GET /v1/checks/" + strings.Repeat("0f", 32):  ". . . . . . . . . .",
-		"PUT /v1/checks/" + strings.Repeat("0f", 32):  "u . . . . . . f f f",
-		"GET /v1/projects":                            "u . . . . . . . . .",
-		"POST /v1/projects":                           "u . . . . . . f f f",
-		"GET /v1/projects/" + p + "/head":             "u f . . . . . f f f",
-		"PUT /v1/projects/" + p + "/head":             "u f . . . . . f f f",
-		"POST /v1/projects/" + p + "/blobs/have":      "u f . . . . . f . f",
-		"GET /v1/projects/" + p + "/blobs/" + blob:    "u f . . . . . f . f",
-		"PUT /v1/projects/" + p + "/blobs/" + blob:    "u f f f . . . f . f",
-		"POST /v1/projects/" + p + "/jobs":            "u f f f . . . f f f",
-		"GET /v1/projects/" + p + "/jobs":             "u f f . . . . f f f",
-		"GET /v1/projects/" + p + "/jobs/" + blob:     "u f f . . . . f f f",
-		"GET /v1/projects/" + blob + "/head":          "u f f f f f f f f f", // no such project
-		"GET /v1/projects/not-an-id/head":             "u f f f f f f f f f",
-		"POST /v1/projects/" + blob + "/blobs/have":   "u f f f f f f f f f",
-		"PUT /v1/projects/" + blob + "/blobs/" + blob: "u f f f f f f f f f",
-		"POST /v1/projects/" + blob + "/jobs":         "u f f f f f f f f f",
-		"POST /v1/node/lease":                         "u f f f f f f . . .",
-		"POST /v1/node/extend":                        "u f f f f f f . . .",
-		"POST /v1/node/complete":                      "u f f f f f f . . .",
-		"POST /v1/node/fail":                          "u f f f f f f . . .",
-		"POST /v1/auth/logout":                        "u . . . . . . . . .", // last: it ends the login
+		//                                                  nobody wrong expired stranger auditor reader writer admin owner idle busy other  key one off low bad
+		"GET /v1/meta":                                ". . . . . . . . . . . .  . . . . .",
+		"POST /v1/attest":                             ". . . . . . . . . . . .  . . . . .",
+		"POST /v1/auth/challenge":                     ". . . . . . . . . . . .  . . . . .",
+		"POST /v1/auth/login":                         ". . . . . . . . . . . .  . . . . .",
+		"PUT /v1/accounts/" + s.owner.UID.String():    ". . . . . . . . . . . .  . . . . .",
+		"GET /v1/accounts/" + s.owner.UID.String():    "u u u . . . . . . . . .  f f f f u",
+		"GET /v1/checks/" + strings.Repeat("0f", 32):  ". . . . . . . . . . . .  . . . . .",
+		"PUT /v1/checks/" + strings.Repeat("0f", 32):  "u u u . . . . . . f f f  f f f f u",
+		"GET /v1/projects":                            "u u u . . . . . . . . .  . f f . u",
+		"POST /v1/projects":                           "u u u . . . . . . f f f  f f f f u",
+		"GET /v1/projects/" + p + "/head":             "u u u f . . . . . f f f  . . f . u",
+		"PUT /v1/projects/" + p + "/head":             "u u u f . . . . . f f f  f f f f u",
+		"POST /v1/projects/" + p + "/blobs/have":      "u u u f . . . . . f . f  . f f . u",
+		"GET /v1/projects/" + p + "/blobs/" + blob:    "u u u f . . . . . f . f  . f f . u",
+		"PUT /v1/projects/" + p + "/blobs/" + blob:    "u u u f f f . . . f . f  . f f f u",
+		"POST /v1/projects/" + p + "/jobs":            "u u u f f f . . . f f f  . f f f u",
+		"GET /v1/projects/" + p + "/jobs":             "u u u f f . . . . f f f  . f f . u",
+		"GET /v1/projects/" + p + "/jobs/" + blob:     "u u u f f . . . . f f f  . f f . u",
+		"GET /v1/projects/" + blob + "/head":          "u u u f f f f f f f f f  f f f f u", // no such project
+		"GET /v1/projects/not-an-id/head":             "u u u f f f f f f f f f  f f f f u",
+		"POST /v1/projects/" + blob + "/blobs/have":   "u u u f f f f f f f f f  f f f f u",
+		"PUT /v1/projects/" + blob + "/blobs/" + blob: "u u u f f f f f f f f f  f f f f u",
+		"POST /v1/projects/" + blob + "/jobs":         "u u u f f f f f f f f f  f f f f u",
+		"POST /v1/node/lease":                         "u u u f f f f f f . . .  f f f f u",
+		"POST /v1/node/extend":                        "u u u f f f f f f . . .  f f f f u",
+		"POST /v1/node/complete":                      "u u u f f f f f f . . .  f f f f u",
+		"POST /v1/node/fail":                          "u u u f f f f f f . . .  f f f f u",
+		"GET /v1/sessions":                            "u u u . . . . . . . . .  f f f f u",
+		"DELETE /v1/sessions?device=none":             "u u u . . . . . . . . .  f f f f u",
+		"POST /v1/keys":                               "u u u . . . . . . f f f  f f f f u",
+		"GET /v1/keys":                                "u u u . . . . . . f f f  f f f f u",
+		"DELETE /v1/keys/none":                        "u u u . . . . . . f f f  f f f f u",
+		"POST /v1/keys/none/rotate":                   "u u u . . . . . . f f f  f f f f u",
+		"GET /v1/nothing":                             "n n n n n n n n n n n n  n n n n n", // no such route
+		"PATCH /v1/projects/" + p + "/head":           "n n n n n n n n n n n n  n n n n n",
+		"POST /v1/auth/logout":                        "u u u . . . . . . . . .  f f f f u", // last: it ends the login
 	}
 	last := "POST /v1/auth/logout"
 	order := slices.DeleteFunc(slices.Sorted(maps.Keys(table)), func(r string) bool { return r == last })
@@ -85,16 +103,24 @@ func TestRights(t *testing.T) {
 	covered(t, table)
 }
 
-// cell is what the server answers a request without a useful body.
+// cell is what the server answers a request without a useful body: n when there
+// is no such route, which is said to everybody alike.
 func cell(t *testing.T, c *raw, method, path string) string {
 	t.Helper()
-	switch status := c.do(t, method, path, nil).StatusCode; status {
+	rsp := c.do(t, method, path, nil)
+	switch rsp.StatusCode {
 	case 401:
 		return "u"
 	case 403:
 		return "f"
+	case 404:
+		var e api.Envelope
+		decode(t, rsp, &e)
+		if e.Error.Cause == "no such route" {
+			return "n"
+		}
 	case 429, 500, 503:
-		t.Errorf("%s %s: status %d", method, path, status)
+		t.Errorf("%s %s: status %d", method, path, rsp.StatusCode)
 	}
 	return "."
 }
@@ -106,6 +132,7 @@ func covered(t *testing.T, table map[string]string) {
 		method, pattern, _ := strings.Cut(r, " ")
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(table)), func(row string) bool {
 			m, path, _ := strings.Cut(row, " ")
+			path, _, _ = strings.Cut(path, "?")
 			return m == method && matches(pattern, path)
 		}) {
 			t.Errorf("no row for %s", r)
@@ -129,7 +156,7 @@ func matches(pattern, path string) bool {
 // cast is everybody, each on a connection of his own.
 func cast(t *testing.T) (*setup, [columns]*raw, func()) {
 	t.Helper()
-	s := start(t)
+	s, clk := startFrozen(t)
 	var all [columns]*raw
 	enrol := func(column int, w rt.Who) {
 		rt.Enrolled(t, s.srv, w)
@@ -158,12 +185,59 @@ func cast(t *testing.T) (*setup, [columns]*raw, func()) {
 	if _, ok, err := rt.Client(t, s.srv, other).Lease(t.Context(), 0); !ok || err != nil {
 		t.Fatalf("lease of the other node: %v", err)
 	}
-	all[cNobody] = open(t, s.srv)
+	all[cNobody], all[cWrong] = open(t, s.srv), open(t, s.srv)
+	all[cWrong].token = strings.Repeat("A", 43)
+	clk.Add(-int64(2 * time.Minute)) // longer than a login lasts here
+	all[cExpired] = connect(t, s.srv, s.owner)
+	all[cExpired].who = nil
+	clk.Add(int64(2 * time.Minute))
+	reader := rt.Person(t, "reader with a key")
+	s.p.Add(t, reader, chain.Reader)
+	every := auth.Scopes()
+	mine, hers := s.client, rt.Enrolled(t, s.srv, reader)
+	all[cKey] = withKey(t, s.srv, mine, every)
+	all[cKeyOne] = withKey(t, s.srv, mine, []string{auth.ScopeHead + "@" + s.p.ID().String()})
+	var off []string
+	for _, op := range every {
+		if op != auth.ScopeProjects {
+			off = append(off, op+"@"+p2.ID().String())
+		}
+	}
+	all[cKeyOff] = withKey(t, s.srv, mine, off)
+	all[cKeyLow] = withKey(t, s.srv, hers, every)
+	all[cKeyBad] = withKey(t, s.srv, mine, every)
+	all[cKeyBad].token = all[cKeyBad].token[:len(all[cKeyBad].token)-1] + "0"
 	return s, all, func() {
 		for _, c := range all {
 			_ = c.conn.Close()
 		}
 	}
+}
+
+// startFrozen is start with a clock that moves only when the test says so.
+func startFrozen(t *testing.T) (*setup, *atomic.Int64) {
+	t.Helper()
+	clk := new(atomic.Int64)
+	clk.Store(time.Now().UnixNano())
+	s := &setup{cfg: rt.Config(t.TempDir()), owner: rt.Person(t, "owner"), node: rt.Node(t, "node")}
+	s.cfg.TokenTTLSeconds = 60
+	s.srv = rt.Start(t, server.Options{Config: s.cfg, Now: func() time.Time { return time.Unix(0, clk.Load()) }})
+	s.client, s.worker = rt.Enrolled(t, s.srv, s.owner), rt.Enrolled(t, s.srv, s.node)
+	s.p = rt.NewProject(t, s.client, s.owner)
+	s.p.GrantTo(t, s.node)
+	return s, clk
+}
+
+// withKey is a connection that shows a new API key of the client's account.
+func withKey(t *testing.T, s *server.Server, c *api.Client, scopes []string) *raw {
+	t.Helper()
+	k, err := c.NewKey(t.Context(), api.KeyRequest{Name: "script", Scopes: scopes, NotAfter: time.Now().Add(time.Hour).Unix()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := open(t, s)
+	conn.token = k.Bearer
+	return conn
 }
 
 // TestTheft uses what one has at another place.

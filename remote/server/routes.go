@@ -49,6 +49,12 @@ func routes(c Config) []route {
 		{"GET", "/v1/checks/{name}", anybody, 0, 0, false, (*Server).getChecks},
 
 		{"POST", "/v1/auth/logout", someone, 0, maxSmall, false, (*Server).logout},
+		{"GET", "/v1/sessions", someone, 0, 0, false, (*Server).listSessions},
+		{"DELETE", "/v1/sessions", someone, 0, 0, false, (*Server).revokeSessions},
+		{"POST", "/v1/keys", person, 0, maxSmall, false, (*Server).newKey},
+		{"GET", "/v1/keys", person, 0, 0, false, (*Server).listKeys},
+		{"DELETE", "/v1/keys/{id}", person, 0, 0, false, (*Server).revokeKey},
+		{"POST", "/v1/keys/{id}/rotate", person, 0, maxSmall, false, (*Server).rotateKey},
 		{"GET", "/v1/accounts/{uid}", someone, 0, 0, false, (*Server).account},
 		{"PUT", "/v1/checks/{name}", person, 0, secret.MaxCheck, false, (*Server).putCheck}, // its own keys only
 		{"GET", "/v1/projects", someone, 0, 0, false, (*Server).listProjects},

@@ -61,6 +61,7 @@ type Server struct {
 	blobs     *blobs
 	jobs      *jobs
 	tokens    auth.Tokens
+	keys      auth.Keys
 	verifier  auth.Verifier
 	limits    *limits
 	responder *channel.Responder
@@ -138,6 +139,7 @@ func (s *Server) openStore(ctx context.Context, dir string) (err error) {
 	s.blobs = &blobs{dir: filepath.Join(dir, blobDir), max: s.cfg.MaxBlobBytes, open: map[id.ID]store.Blobs{}}
 	s.projects = &projects{docs: docs, blobs: s.blobs, known: newCache[id.ID](cacheBytes, sizeOfState)}
 	s.tokens = auth.Tokens{Docs: docs, Life: time.Duration(s.cfg.TokenTTLSeconds) * time.Second, Now: s.now}
+	s.keys = auth.Keys{Docs: docs, Now: s.now}
 	s.jobs = &jobs{records: records{docs}, queue: s.engine.Queue(), leases: &leases{held: map[jobName]holder{}},
 		accounts: s.accounts, projects: s.projects, blobs: s.blobs, hub: newHub(),
 		attempts: s.cfg.MaxAttempts, length: s.cfg.lease(), now: s.now}
