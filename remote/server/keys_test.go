@@ -77,7 +77,7 @@ func TestRevokedLogins(t *testing.T) {
 	if got := cell(t, lost, "GET", "/v1/projects"); got != "." {
 		t.Errorf("before: %s", got)
 	}
-	if n, err := s.client.RevokeSessions(t.Context(), device); err != nil || n != len(all) {
+	if n, err := s.client.RevokeSessions(t.Context(), device); err != nil || n < len(all) {
 		t.Errorf("revoked %d of %d, %v", n, len(all), err)
 	}
 	if got := cell(t, lost, "GET", "/v1/projects"); got != "u" {

@@ -15,6 +15,7 @@ func Parts() []Part {
 		{"Tables", []string{"data"}},
 		{"Projects and people", []string{"project", "people", "share", "revoke", "grant"}},
 		{"Servers and nodes", []string{"server", "attest", "manifest", "serve", "node"}},
+		{"Scripts", []string{"key", "fetch"}},
 		{"Blind runs", []string{"plan", "run", "demo"}},
 		{"This program", []string{"doctor", "version"}},
 	}
