@@ -55,7 +55,7 @@ func (c *Client) do(ctx context.Context, q request, into any) error {
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", q.method, q.path, err)
 	}
-	if err := decode(rsp, into); err != nil {
+	if err := errors.Join(decode(rsp, into), c.promised(rsp)); err != nil {
 		return fmt.Errorf("%s %s: %w", q.method, q.path, err)
 	}
 	return nil

@@ -34,6 +34,7 @@ type Config struct {
 	Policy    *attest.Policy        // nil: the pin only, as nodes do
 	Now       func() time.Time      // nil: time.Now
 	OnVerdict func(*attest.Verdict) // every verdict, good or not; called from any goroutine
+	OnPromise func([]byte) error    // every promise of the journal, unread; an error fails the call; from any goroutine
 }
 
 // Client is a client of one server, as one account. It is safe for concurrent

@@ -26,6 +26,10 @@ type Meta struct {
 	MaxBlob      int64  `json:"max_blob_bytes"`
 	MaxHave      int    `json:"max_have"`
 	LeaseSeconds int    `json:"lease_seconds"`
+
+	Journal   string `json:"journal"`              // the log's key, as a vkey: pinned by clients
+	Alerts    int    `json:"alerts"`               // since the start: documents restored, damage mended
+	LastAlert int64  `json:"last_alert,omitempty"` // Unix seconds
 }
 
 // ChallengeReply starts a login.

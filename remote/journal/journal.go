@@ -57,7 +57,7 @@ type Options struct {
 	Within    time.Duration // what promises say; 0: 10 s
 	Interval  time.Duration // of checkpoints; 0: 1 s
 	Witnesses []Cosigner    // asked for every checkpoint
-	Need      int           // how many of them a checkpoint waits for, two seconds at most
+	Need      int           // how many of them a checkpoint waits for, two seconds at most; 0: all
 	OnDamage  func(what string)
 }
 

@@ -172,3 +172,13 @@ func (l *Log) Has(e Entry) bool {
 	_, ok := l.index.find(e)
 	return ok
 }
+
+// Waiting reports whether the body of a recorded document is about to be
+// written.
+func (l *Log) Waiting(e Entry) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, ok := l.index.find(e)
+	_, waits := l.pending[at]
+	return ok && waits
+}

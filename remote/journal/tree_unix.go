@@ -81,6 +81,9 @@ func witnesses(o Options) (tessera.WitnessGroup, error) {
 		all = append(all, one)
 	}
 	g := tessera.NewWitnessGroup(o.Need)
+	if o.Need == 0 {
+		g.N = len(all) // wait for all that answer in time
+	}
 	for _, w := range all {
 		g.Components = append(g.Components, w)
 	}

@@ -74,6 +74,9 @@ func Config(dir string) server.Config {
 // did.
 func Start(t testing.TB, o server.Options) *server.Server {
 	t.Helper()
+	if o.Checkpoints == 0 {
+		o.Checkpoints = 100 * time.Millisecond
+	}
 	s, err := server.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

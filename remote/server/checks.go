@@ -108,9 +108,17 @@ func (s *Server) putCheck(c *call) error {
 	if own, err := secret.Account(c.who.Name); err != nil || own != k.Account || !k.Public.RSA.Equal(c.who.RSA) {
 		return &api.Error{Code: api.CodeForbidden, Cause: "this check value is not of your account"}
 	}
+	if err := s.accepting(); err != nil {
+		return err
+	}
 	fresh, err := s.checks.put(c.r.Context(), name, k)
 	if err != nil {
 		return err
+	}
+	if fresh {
+		if err := s.record(c, checkEntry(name, k.Raw)); err != nil {
+			return err
+		}
 	}
 	return c.stored(fresh)
 }

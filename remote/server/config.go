@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"cipherdeck/crypto/doc"
+	"cipherdeck/crypto/tlog"
 )
 
 // ErrConfig is wrapped when a configuration is not valid.
@@ -40,6 +42,17 @@ type Config struct {
 	RatePerSecond      int    `json:"rate_per_second" cbor:"8,keyasint"` // requests of one account, or of one address before login
 	RateBurst          int    `json:"rate_burst" cbor:"9,keyasint"`
 	HeaderLimitSeconds int    `json:"header_limit_seconds" cbor:"10,keyasint"` // for a request's header to arrive
+
+	// Whom the journal asks to cosign. It is not measured: which witnesses count
+	// is for each client to say.
+	Witnesses   []Witness `json:"witnesses" cbor:"-"`
+	WitnessNeed int       `json:"witness_need" cbor:"-"` // how many of them a checkpoint waits for, two seconds at most; 0: all
+}
+
+// Witness is where a witness of the journal is asked.
+type Witness struct {
+	Key string `json:"key"` // as cipherdeck witness prints it
+	URL string `json:"url"`
 }
 
 // DefaultConfig is what a field has when the file does not name it.
@@ -109,6 +122,22 @@ func (c Config) Check() error {
 		if f.v < f.min || f.v > f.max {
 			return fmt.Errorf("%w: %s: %d, want %d to %d", ErrConfig, f.name, f.v, f.min, f.max)
 		}
+	}
+	return c.checkWitnesses()
+}
+
+func (c Config) checkWitnesses() error {
+	for _, w := range c.Witnesses {
+		k, err := tlog.ParseKey(w.Key)
+		if err != nil || k.Kind != tlog.Witness {
+			return fmt.Errorf("%w: witnesses: %q is not the key of a witness", ErrConfig, w.Key)
+		}
+		if u, err := url.Parse(w.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return fmt.Errorf("%w: witnesses: %q is not an http or https address", ErrConfig, w.URL)
+		}
+	}
+	if c.WitnessNeed < 0 || c.WitnessNeed > len(c.Witnesses) {
+		return fmt.Errorf("%w: witness_need: %d, want 0 to %d", ErrConfig, c.WitnessNeed, len(c.Witnesses))
 	}
 	return nil
 }

@@ -1,5 +1,7 @@
 package server
 
+import "cipherdeck/remote/store"
+
 // Patterns lists the routes of the table, for the test that covers them all.
 func Patterns() []string {
 	var all []string
@@ -8,3 +10,6 @@ func Patterns() []string {
 	}
 	return all
 }
+
+// Docs is the store of a server, for tests that damage it.
+func Docs(s *Server) store.Docs { return s.engine.Docs() }

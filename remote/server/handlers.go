@@ -17,8 +17,10 @@ import (
 )
 
 func (s *Server) meta(c *call) error {
+	n, last := s.alerts.seen()
 	return c.answer(http.StatusOK, api.Meta{Version: "v1", Product: s.cfg.Product, Enrolment: s.cfg.Enrolment,
-		MaxBlob: s.cfg.MaxBlobBytes, MaxHave: api.MaxHave, LeaseSeconds: s.cfg.LeaseSeconds})
+		MaxBlob: s.cfg.MaxBlobBytes, MaxHave: api.MaxHave, LeaseSeconds: s.cfg.LeaseSeconds,
+		Journal: s.journal.Key().String(), Alerts: n, LastAlert: last})
 }
 
 func (s *Server) attest(c *call) error {
@@ -47,6 +49,7 @@ func (s *Server) login(c *call) error {
 	entry, err := s.verifier.Check(c.r.TLS, q.Login, acc)
 	if err != nil {
 		s.log.Warn("login refused", "uid", q.UID.Short(), "err", err)
+		s.event(eventLogin, accountTag(acc.UID), nil)
 		return unauthorized()
 	}
 	token, err := s.tokens.Issue(ctx, acc.UID, c.r.TLS, entry)
@@ -84,8 +87,14 @@ func (s *Server) enrol(c *call) error {
 			return err // a store in trouble must not open what is closed
 		}
 	}
+	if err := s.accepting(); err != nil {
+		return err
+	}
 	fresh, err := s.accounts.put(c.r.Context(), acc)
 	if err != nil {
+		return err
+	}
+	if err := s.record(c, accountEntry(acc)); err != nil {
 		return err
 	}
 	return c.stored(fresh)
@@ -123,7 +132,13 @@ func (s *Server) createProject(c *call) error {
 	if st.Last.Author != c.who.UID {
 		return denied()
 	}
+	if err := s.accepting(); err != nil {
+		return err
+	}
 	if err := s.projects.create(c.r.Context(), raw, st); err != nil {
+		return err
+	}
+	if err := s.record(c, linkEntry(st.Project, &st.Last, raw)); err != nil {
 		return err
 	}
 	return c.answer(http.StatusCreated, api.ProjectReply{Project: st.Project})
@@ -156,8 +171,14 @@ func (s *Server) putHead(c *call) error {
 	if next.Last.Author != c.who.UID {
 		return denied()
 	}
+	if err := s.accepting(); err != nil {
+		return err
+	}
 	_, rev, err := s.projects.advance(ctx, c.head, raw)
 	if err != nil {
+		return err
+	}
+	if err := s.record(c, linkEntry(next.Project, &next.Last, raw)); err != nil {
 		return err
 	}
 	c.w.Header().Set("ETag", etag(rev))
@@ -278,8 +299,14 @@ func (s *Server) submitJob(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.accepting(); err != nil {
+		return err
+	}
 	name, err := s.jobs.submit(c.r.Context(), c.head.state, c.who, raw)
 	if err != nil {
+		return err
+	}
+	if err := s.record(c, jobEntry(jobName{c.pid, name}, raw, c.who.UID)); err != nil {
 		return err
 	}
 	return c.answer(http.StatusAccepted, api.JobReply{Job: name})
@@ -360,7 +387,16 @@ func (s *Server) nodeExtend(c *call) error {
 }
 
 func (s *Server) nodeComplete(c *call) error {
-	if err := s.reported(c, s.jobs.complete); err != nil {
+	err := s.reported(c, func(ctx context.Context, node *chain.Account, q api.LeaseReport) error {
+		if err := s.accepting(); err != nil {
+			return err
+		}
+		if err := s.jobs.complete(ctx, node, q); err != nil {
+			return err
+		}
+		return s.record(c, resultEntry(name(q), q.Result, node.UID))
+	})
+	if err != nil {
 		return err
 	}
 	return c.answer(http.StatusOK, struct{}{})

@@ -48,6 +48,13 @@ func routes(c Config) []route {
 		{"PUT", "/v1/accounts/{uid}", anybody, 0, chain.MaxGenesis, false, (*Server).enrol},
 		{"GET", "/v1/checks/{name}", anybody, 0, 0, false, (*Server).getChecks},
 
+		{"GET", "/v1/journal/checkpoint", anybody, 0, 0, false, (*Server).checkpoint},
+		{"GET", "/v1/journal/proof/inclusion", anybody, 0, 0, false, (*Server).inclusion},
+		{"GET", "/v1/journal/proof/consistency", anybody, 0, 0, false, (*Server).consistency},
+		{"GET", "/v1/journal/entries", someone, 0, 0, false, (*Server).entries},
+		{"GET", "/v1/journal/tile/{level}/{rest...}", someone, 0, 0, false, (*Server).tile},
+		{"GET", "/v1/journal/object/{tag}", someone, 0, 0, false, (*Server).object},
+
 		{"POST", "/v1/auth/logout", someone, 0, maxSmall, false, (*Server).logout},
 		{"GET", "/v1/sessions", someone, 0, 0, false, (*Server).listSessions},
 		{"DELETE", "/v1/sessions", someone, 0, 0, false, (*Server).revokeSessions},

@@ -10,8 +10,8 @@
 // Everything is refused that the table in routes.go does not allow. Bodies are
 // never logged.
 //
-// Not built: sealed jobs, so the job key is empty; quotas; a journal of
-// accepted links; collection of blobs that nothing names any more.
+// Not built: sealed jobs, so the job key is empty; quotas; collection of blobs
+// that nothing names any more.
 package server
 
 import (
@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/google/go-tpm/tpm2/transport"
+	"golang.org/x/time/rate"
 
 	"cipherdeck/attest/channel"
 	"cipherdeck/attest/tpm2"
@@ -35,6 +36,7 @@ import (
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/auth"
+	"cipherdeck/remote/journal"
 	"cipherdeck/remote/store"
 	"cipherdeck/remote/store/jetstream"
 )
@@ -46,6 +48,8 @@ type Options struct {
 	TPM     transport.TPM    // nil: the software TPM, which is a demonstration
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
+
+	Checkpoints time.Duration // how often the journal signs, when there is something new; 0: a second
 }
 
 // Server is a running server.
@@ -64,6 +68,9 @@ type Server struct {
 	keys      auth.Keys
 	verifier  auth.Verifier
 	limits    *limits
+	journal   *journal.Log
+	alerts    alerts
+	events    *rate.Limiter
 	responder *channel.Responder
 	ak        *tpm2.AK
 	http      *http.Server
@@ -114,6 +121,12 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	}
 	cert, err := s.identity(o)
 	if err != nil {
+		return err
+	}
+	if err := s.openJournal(ctx, o); err != nil {
+		return err
+	}
+	if _, err := s.Reconcile(ctx, false); err != nil {
 		return err
 	}
 	if err := s.jobs.recover(ctx); err != nil {
@@ -203,6 +216,8 @@ func (s *Server) serve(cert tls.Certificate) {
 
 // tidy ends leases and tokens whose time is over.
 func (s *Server) tidy() {
+	compare := time.NewTicker(compareEvery)
+	defer compare.Stop()
 	leases := time.NewTicker(max(s.cfg.lease()/4, 250*time.Millisecond))
 	defer leases.Stop()
 	tokens := time.NewTicker(time.Minute)
@@ -216,6 +231,8 @@ func (s *Server) tidy() {
 			err = s.jobs.sweep(s.stopping)
 		case <-tokens.C:
 			_, err = s.tokens.Sweep(s.stopping)
+		case <-compare.C:
+			_, err = s.Reconcile(s.stopping, true)
 		}
 		if err != nil && s.stopping.Err() == nil {
 			s.log.Error("tidy", "err", err)
@@ -270,6 +287,9 @@ func (s *Server) close() error {
 	s.work.Wait()
 	if s.ak != nil {
 		all = append(all, s.ak.Close())
+	}
+	if s.journal != nil {
+		all = append(all, s.journal.Close())
 	}
 	if s.engine != nil {
 		all = append(all, s.engine.Close())

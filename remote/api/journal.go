@@ -1,0 +1,100 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"cipherdeck/crypto/id"
+)
+
+// HeaderPromise carries the journal's signed promise beside the answer to a
+// document that was accepted: base64url of a tlog.Promise.
+const HeaderPromise = "Cipherdeck-Promise"
+
+// TypeText is that of checkpoints.
+const TypeText = "text/plain; charset=utf-8"
+
+// InclusionReply proves that a leaf is in the journal.
+type InclusionReply struct {
+	Index      uint64  `json:"index"`
+	Path       []id.ID `json:"path"`
+	Checkpoint []byte  `json:"checkpoint"` // signed note
+}
+
+// ConsistencyReply proves that an older journal is a beginning of this one.
+type ConsistencyReply struct {
+	Path       []id.ID `json:"path"`
+	Checkpoint []byte  `json:"checkpoint"`
+}
+
+// EntriesReply is leaves in their order.
+type EntriesReply struct {
+	Leaves     [][]byte `json:"leaves"`
+	Checkpoint []byte   `json:"checkpoint"`
+}
+
+// LeafProof is a leaf and its way to the root.
+type LeafProof struct {
+	Index uint64  `json:"index"`
+	Leaf  []byte  `json:"leaf"`
+	Path  []id.ID `json:"path"`
+}
+
+// ObjectReply is the leaves about one object.
+type ObjectReply struct {
+	Checkpoint []byte      `json:"checkpoint"`
+	Proofs     []LeafProof `json:"proofs"`
+}
+
+// None of the methods below verifies anything: they fetch what is then held
+// against a pinned key, with package tlog.
+
+// Checkpoint is the newest signed state of the server's journal.
+func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
+	var raw []byte
+	err := c.do(ctx, request{method: http.MethodGet, path: "/v1/journal/checkpoint", again: true}, &raw)
+	return raw, err
+}
+
+// Inclusion asks for the proof of a leaf by its hash; ErrNotFound while it is
+// only promised.
+func (c *Client) Inclusion(ctx context.Context, leaf id.ID) (r InclusionReply, err error) {
+	return r, c.journal(ctx, "proof/inclusion", url.Values{"leaf": {leaf.String()}}, &r)
+}
+
+// Consistency asks for the proof that the journal of from leaves is a beginning
+// of the newest; ErrNotFound when the journal is smaller.
+func (c *Client) Consistency(ctx context.Context, from uint64) (r ConsistencyReply, err error) {
+	return r, c.journal(ctx, "proof/consistency", url.Values{"from": {strconv.FormatUint(from, 10)}}, &r)
+}
+
+// Entries asks for leaves from a number on.
+func (c *Client) Entries(ctx context.Context, from uint64, n int) (r EntriesReply, err error) {
+	return r, c.journal(ctx, "entries", url.Values{"from": {strconv.FormatUint(from, 10)}, "n": {strconv.Itoa(n)}}, &r)
+}
+
+// Object asks for the leaves about an object, by its tag.
+func (c *Client) Object(ctx context.Context, tag id.ID) (r ObjectReply, err error) {
+	return r, c.journal(ctx, "object/"+tag.String(), nil, &r)
+}
+
+func (c *Client) journal(ctx context.Context, what string, v url.Values, into any) error {
+	return c.do(ctx, request{method: http.MethodGet, path: withQuery("/v1/journal/"+what, v), again: true}, into)
+}
+
+// promised hands the promise of an answer on, unread.
+func (c *Client) promised(rsp *http.Response) error {
+	text := rsp.Header.Get(HeaderPromise)
+	if text == "" || c.cfg.OnPromise == nil || rsp.StatusCode >= 300 {
+		return nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return fmt.Errorf("%w: a promise that is not base64", ErrServer)
+	}
+	return c.cfg.OnPromise(raw)
+}

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"cipherdeck/crypto/id"
+	"cipherdeck/crypto/tlog"
+	"cipherdeck/remote/api"
+	"cipherdeck/remote/journal"
+)
+
+// checkpoint and tiles are laid out as C2SP tlog-tiles wants them below
+// /v1/journal, so that any monitor of such logs can read this one.
+func (s *Server) checkpoint(c *call) error {
+	cp, err := s.journal.Checkpoint(c.r.Context())
+	if err != nil {
+		return journalProblem(err)
+	}
+	return c.bytes(http.StatusOK, api.TypeText, cp.Raw)
+}
+
+func (s *Server) tile(c *call) error {
+	name := c.r.PathValue("level") + "/" + c.r.PathValue("rest")
+	if !regexp.MustCompile(`^(entries|[0-9]|[1-5][0-9])(/x[0-9]{3})*/[0-9]{3}(\.p/[0-9]{1,3})?$`).MatchString(name) {
+		return invalid("path", "not the path of a tile")
+	}
+	root, err := os.OpenRoot(filepath.Join(s.cfg.DataDir, journalDir, "tree", "tile"))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	raw, err := root.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return journalProblem(journal.ErrNotFound)
+	}
+	if err != nil {
+		return err
+	}
+	return c.bytes(http.StatusOK, api.TypeBytes, raw)
+}
+
+func (s *Server) inclusion(c *call) error {
+	hash, err := id.Parse(c.r.URL.Query().Get("leaf"))
+	if err != nil {
+		return invalid("leaf", "%v", err)
+	}
+	p, cp, err := s.journal.Inclusion(c.r.Context(), hash)
+	if err != nil {
+		return journalProblem(err)
+	}
+	return c.answer(http.StatusOK, api.InclusionReply{Index: p.Index, Path: p.Path, Checkpoint: cp.Raw})
+}
+
+func (s *Server) consistency(c *call) error {
+	from, err := tlog.ParseSize(c.r.URL.Query().Get("from"))
+	if err != nil {
+		return invalid("from", "%v", err)
+	}
+	path, cp, err := s.journal.Consistency(c.r.Context(), from)
+	if err != nil {
+		return journalProblem(err)
+	}
+	return c.answer(http.StatusOK, api.ConsistencyReply{Path: path, Checkpoint: cp.Raw})
+}
+
+func (s *Server) entries(c *call) error {
+	from, err := tlog.ParseSize(c.r.URL.Query().Get("from"))
+	if err != nil {
+		return invalid("from", "%v", err)
+	}
+	n, err := tlog.ParseSize(c.r.URL.Query().Get("n"))
+	if err != nil {
+		return invalid("n", "%v", err)
+	}
+	leaves, cp, err := s.journal.Entries(c.r.Context(), from, int(min(n, journal.MaxEntries)))
+	if err != nil {
+		return journalProblem(err)
+	}
+	return c.answer(http.StatusOK, api.EntriesReply{Leaves: leaves, Checkpoint: cp.Raw})
+}
+
+func (s *Server) object(c *call) error {
+	tag, err := id.Parse(c.r.PathValue("tag"))
+	if err != nil {
+		return invalid("tag", "%v", err)
+	}
+	all, cp, err := s.journal.Object(c.r.Context(), tag)
+	if err != nil {
+		return journalProblem(err)
+	}
+	out := api.ObjectReply{Checkpoint: cp.Raw, Proofs: []api.LeafProof{}}
+	for _, p := range all {
+		out.Proofs = append(out.Proofs, api.LeafProof{Index: p.Index, Leaf: p.Leaf, Path: p.Path})
+	}
+	return c.answer(http.StatusOK, out)
+}
