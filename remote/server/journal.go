@@ -26,7 +26,12 @@ const journalDir = "journal"
 
 // Events of security, which name no document.
 const (
-	eventLogin    = "login-refused"
+	eventLogin      = "login-refused"
+	eventLogins     = "logins-revoked"
+	eventKeyMade    = "key-made" // an API key
+	eventKeyRevoked = "key-revoked"
+	eventKeyRotated = "key-rotated"
+
 	eventRestored = "alert-restored" // a document that the store had lost
 	eventLost     = "alert-lost"     // one that nothing has any more
 	eventDamaged  = "alert-damaged"  // bytes of the journal itself, mended
@@ -94,6 +99,16 @@ func (s *Server) record(c *call, e journal.Entry) error {
 		return fmt.Errorf("%w: %w", store.ErrUnknown, err)
 	}
 	c.w.Header().Set(api.HeaderPromise, base64.RawURLEncoding.EncodeToString(p))
+	return nil
+}
+
+// noted records that the account of a request did something about its own
+// safety, before it is told so.
+func (s *Server) noted(c *call, action string) error {
+	_, err := s.journal.Record(c.r.Context(), journal.Entry{Action: action, Object: accountTag(c.who.UID), Actor: c.who.UID[:]})
+	if err != nil {
+		return fmt.Errorf("%w: %w", store.ErrUnknown, err)
+	}
 	return nil
 }
 

@@ -28,6 +28,9 @@ func (s *Server) newKey(c *call) error {
 		return err
 	}
 	s.log.Info("API key made", "uid", c.who.UID.Short(), "key", made.ID)
+	if err := s.noted(c, eventKeyMade); err != nil {
+		return err
+	}
 	return c.answer(http.StatusCreated, api.KeyReply{Key: keyInfo(made), Bearer: bearer})
 }
 
@@ -48,6 +51,9 @@ func (s *Server) revokeKey(c *call) error {
 		return err
 	}
 	s.log.Info("API key revoked", "uid", c.who.UID.Short(), "key", c.r.PathValue("id"))
+	if err := s.noted(c, eventKeyRevoked); err != nil {
+		return err
+	}
 	return c.answer(http.StatusOK, struct{}{})
 }
 
@@ -58,6 +64,9 @@ func (s *Server) rotateKey(c *call) error {
 	}
 	k, bearer, err := s.keys.Rotate(c.r.Context(), c.who.UID, c.r.PathValue("id"), time.Duration(q.OverlapSeconds)*time.Second)
 	if err != nil {
+		return err
+	}
+	if err := s.noted(c, eventKeyRotated); err != nil {
 		return err
 	}
 	return c.answer(http.StatusOK, api.KeyReply{Key: keyInfo(k), Bearer: bearer})
@@ -100,5 +109,8 @@ func (s *Server) revokeSessions(c *call) error {
 		return err
 	}
 	s.log.Info("logins revoked", "uid", c.who.UID.Short(), "count", n)
+	if err := s.noted(c, eventLogins); err != nil {
+		return err
+	}
 	return c.answer(http.StatusOK, api.RevokedReply{Revoked: n})
 }

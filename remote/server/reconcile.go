@@ -31,8 +31,8 @@ type Report struct {
 type comparison struct {
 	s    *Server
 	deep bool
-	rep Report
-	now map[id.ID]place // by tag of the object
+	rep  Report
+	now  map[id.ID]place // by tag of the object
 }
 
 // place is an object of the store.

@@ -61,7 +61,7 @@ func TestRights(t *testing.T) {
 		"GET /v1/journal/proof/inclusion":             ". . . . . . . . . . . .  . . . . .",
 		"GET /v1/journal/proof/consistency":           ". . . . . . . . . . . .  . . . . .",
 		"GET /v1/journal/entries":                     "u u u . . . . . . . . .  f f f f u",
-		"GET /v1/journal/tile/0/000":                  "u u u . . . . . . . . .  n n n n n",
+		"GET /v1/journal/tile/0/000":                  "u u u . . . . . . . . .  f f f f u",
 		"GET /v1/journal/object/" + blob:              "u u u . . . . . . . . .  f f f f u",
 		"GET /v1/projects":                            "u u u . . . . . . . . .  . f f . u",
 		"POST /v1/projects":                           "u u u . . . . . . f f f  f f f f u",
