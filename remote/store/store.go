@@ -109,3 +109,16 @@ type Blobs interface {
 	Delete(ctx context.Context, i id.ID) error                       // nil when it is not there
 	List(ctx context.Context) iter.Seq2[BlobInfo, error]             // in no order; reads none; ends after an error
 }
+
+// Presigned is a request to where the blobs are, which whoever holds it may
+// send without a key of his own.
+type Presigned struct {
+	Method, URL string
+	Header      map[string]string // each must be sent as it is
+}
+
+// Presigner is Blobs that let a client come to them directly. What it put is
+// there when Has says so.
+type Presigner interface {
+	Presign(i id.ID, put bool, size int64, life time.Duration) (Presigned, error)
+}

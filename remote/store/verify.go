@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"hash"
@@ -61,4 +63,25 @@ func (v *verifier) finish() error {
 	}
 	v.done = true
 	return io.EOF
+}
+
+// Whole reads the size bytes named i, of at most max, for an engine that must
+// have them all before it sends the first one. Errors: ErrTooLarge, ErrMismatch.
+func Whole(ctx context.Context, i id.ID, size, max int64, r io.Reader) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if size < 0 || size > max {
+		return nil, fmt.Errorf("blob %s: %w: %d bytes, limit %d", i, ErrTooLarge, size, max)
+	}
+	var b bytes.Buffer
+	b.Grow(int(size) + 1 + bytes.MinRead)
+	// One byte more, so that a longer body does not pass as the blob it begins with.
+	if _, err := b.ReadFrom(io.LimitReader(r, size+1)); err != nil {
+		return nil, fmt.Errorf("blob %s: %w", i, err)
+	}
+	if int64(b.Len()) != size || id.Of(b.Bytes()) != i {
+		return nil, fmt.Errorf("blob %s of %d bytes: %w", i, size, ErrMismatch)
+	}
+	return b.Bytes(), nil
 }

@@ -44,18 +44,9 @@ func (b *Blobs) Has(ctx context.Context, ids []id.ID) ([]bool, error) {
 
 // Put reads exactly size bytes named i.
 func (b *Blobs) Put(ctx context.Context, i id.ID, size int64, r io.Reader) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if size < 0 || size > b.max {
-		return fmt.Errorf("blob %s: %w: %d bytes, limit %d", i, store.ErrTooLarge, size, b.max)
-	}
-	body, err := io.ReadAll(io.LimitReader(r, size+1))
+	body, err := store.Whole(ctx, i, size, b.max, r)
 	if err != nil {
 		return err
-	}
-	if int64(len(body)) != size || id.Of(body) != i {
-		return fmt.Errorf("blob %s of %d bytes: %w", i, size, store.ErrMismatch)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
