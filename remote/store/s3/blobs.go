@@ -46,7 +46,7 @@ func Open(endpoint, bucket string, keys Keys, now func() time.Time) (*Bucket, er
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
 		u.Scheme != "https" && (u.Scheme != "http" || !isLocal(u.Hostname())) || !validBucket(bucket) {
-		return nil, fmt.Errorf("%w: endpoint %q, bucket %q", ErrEndpoint, endpoint, bucket)
+		return nil, fmt.Errorf("%w: bucket %q", ErrEndpoint, bucket) // the address may hold a password
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/") + "/" + bucket
 	if keys.Region == "" {
