@@ -68,6 +68,7 @@ func TestLibrariesStayInTheirRoom(t *testing.T) {
 		"github.com/tuneinsight/lattigo/v5": {"cipherdeck/fhe/circuit", "cipherdeck/fhe/holder", "cipherdeck/fhe/codec", "cipherdeck/fhe/kernel", "cipherdeck/fhe/plan"},
 		"github.com/nats-io":                {"cipherdeck/remote/store/jetstream"},
 		"github.com/charmbracelet":          {"cipherdeck/ui"},
+		"github.com/pkg/sftp":               {"cipherdeck/remote/store/sftp", "cipherdeck/remote/sftpd"},
 		"github.com/google/go-tpm":          {"cipherdeck/attest/tpm2", "cipherdeck/attest/softtpm", "cipherdeck/attest/channel", "cipherdeck/attest/eventlog", "cipherdeck/remote/server", "cipherdeck/vault/tpm"},
 		"github.com/zalando/go-keyring":     {"cipherdeck/vault"},
 		"github.com/miekg/pkcs11":           {"cipherdeck/vault/pkcs11/cipherdeck-pkcs11"},

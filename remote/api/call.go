@@ -19,6 +19,9 @@ import (
 // callLimit is how long a call may take when its context does not say.
 const callLimit = time.Minute
 
+// collectWait is how long the server may go through the blobs of a project.
+const collectWait = 5 * time.Minute
+
 // tries is how often a request that may be repeated is sent.
 const tries = 4
 

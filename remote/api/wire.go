@@ -148,3 +148,15 @@ type LeaseReport struct {
 type ExtendReply struct {
 	Seconds int `json:"seconds"`
 }
+
+// CollectReply says what a collection found, and did unless it was dry.
+type CollectReply struct {
+	Blobs        int64 `json:"blobs"`
+	Bytes        int64 `json:"bytes"`
+	Marked       int64 `json:"marked"` // not needed, and waiting for the end of the grace
+	MarkedBytes  int64 `json:"marked_bytes"`
+	Deleted      int64 `json:"deleted"`
+	DeletedBytes int64 `json:"deleted_bytes"`
+	GraceHours   int   `json:"grace_hours"`
+	Dry          bool  `json:"dry"`
+}

@@ -15,6 +15,7 @@ import (
 
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/tlog"
+	"cipherdeck/remote/store/rooms"
 )
 
 // ErrConfig is wrapped when a configuration is not valid.
@@ -31,6 +32,10 @@ const (
 type Config struct {
 	Listen  string `json:"listen" cbor:"-"`   // host:port
 	DataDir string `json:"data_dir" cbor:"-"` // where everything is kept
+
+	Blobs      rooms.Place  `json:"blobs" cbor:"-"`       // where ciphertext is kept
+	Mirror     *rooms.Place `json:"mirror" cbor:"-"`      // where a second copy of it is; null: there is none
+	GraceHours int          `json:"grace_hours" cbor:"-"` // that a blob must have been unneeded for before it is deleted
 
 	Product            string `json:"product" cbor:"1,keyasint"`
 	Enrolment          string `json:"enrolment" cbor:"2,keyasint"` // "open": who comes may make himself known
@@ -58,7 +63,8 @@ type Witness struct {
 // DefaultConfig is what a field has when the file does not name it.
 func DefaultConfig() Config {
 	return Config{
-		Listen: "127.0.0.1:7443", DataDir: "cipherdeck-data", Product: "cipherdeck", Enrolment: EnrolOpen,
+		Listen: "127.0.0.1:7443", DataDir: "cipherdeck-data", Blobs: rooms.Place{Kind: rooms.File}, GraceHours: 30 * 24,
+		Product: "cipherdeck", Enrolment: EnrolOpen,
 		TokenTTLSeconds: 900, LeaseSeconds: 60, MaxAttempts: 3, MaxBlobBytes: 16 << 20,
 		MaxConnections: 1024, RatePerSecond: 500, RateBurst: 1000, HeaderLimitSeconds: 5,
 	}
@@ -118,10 +124,14 @@ func (c Config) Check() error {
 		{"rate_per_second", int64(c.RatePerSecond), 1, 1 << 20},
 		{"rate_burst", int64(c.RateBurst), 1, 1 << 20},
 		{"header_limit_seconds", int64(c.HeaderLimitSeconds), 1, 60},
+		{"grace_hours", int64(c.GraceHours), 1, 10 * 366 * 24},
 	} {
 		if f.v < f.min || f.v > f.max {
 			return fmt.Errorf("%w: %s: %d, want %d to %d", ErrConfig, f.name, f.v, f.min, f.max)
 		}
+	}
+	if err := c.checkPlaces(); err != nil {
+		return err
 	}
 	return c.checkWitnesses()
 }

@@ -195,7 +195,7 @@ func (s *Server) have(c *call) error {
 	if len(q.IDs) > api.MaxHave {
 		return invalid("ids", "%d ids, limit %d", len(q.IDs), api.MaxHave)
 	}
-	room, err := s.blobs.of(c.pid)
+	room, err := s.blobs.of(c.r.Context(), c.pid)
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (s *Server) putBlob(c *call) error {
 	if c.r.ContentLength < 0 {
 		return invalid("Content-Length", "the length must be known")
 	}
-	room, err := s.blobs.of(c.pid)
+	room, err := s.blobs.of(c.r.Context(), c.pid)
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (s *Server) getBlob(c *call) error {
 	if err != nil {
 		return err
 	}
-	room, err := s.blobs.of(c.pid)
+	room, err := s.blobs.of(c.r.Context(), c.pid)
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,7 @@ func problem(err error) *api.Error {
 		{chain.ErrOrder, api.CodeConflict, "read the head and make the link anew"},
 		{chain.ErrRight, api.CodeForbidden, ""},
 		{chain.ErrLink, api.CodeInvalid, ""},
+		{chain.ErrLive, api.CodeInvalid, "make the list anew; check the clock"},
 		{chain.ErrAccount, api.CodeInvalid, ""},
 		{chain.ErrGrant, api.CodeInvalid, ""},
 		{doc.ErrTooLarge, api.CodeTooLarge, ""},

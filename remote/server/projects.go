@@ -3,80 +3,18 @@ package server
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/store"
-	"cipherdeck/remote/store/file"
 )
 
 // maxLinks bounds the walk back through a project.
 const maxLinks = 1 << 20
-
-// blobs keeps each project's blobs apart: an id that is known from one project
-// opens nothing in another.
-type blobs struct {
-	dir  string
-	max  int64
-	mu   sync.Mutex
-	open map[id.ID]store.Blobs
-}
-
-// of is the blobs of a project that exists.
-func (b *blobs) of(pid id.ID) (store.Blobs, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if have, ok := b.open[pid]; ok {
-		return have, nil
-	}
-	f, err := file.Open(filepath.Join(b.dir, hex.EncodeToString(pid[:])), b.max)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
-	}
-	b.open[pid] = f
-	return f, nil
-}
-
-// has is nil when every id names a blob of the project.
-func (b *blobs) has(ctx context.Context, pid id.ID, ids ...id.ID) error {
-	room, err := b.of(pid)
-	if err != nil {
-		return err
-	}
-	have, err := room.Has(ctx, ids)
-	if err != nil {
-		return err
-	}
-	if n := slices.Index(have, false); n >= 0 {
-		return invalid("blob", "blob %s is not there: upload it first", ids[n])
-	}
-	return nil
-}
-
-// read is a whole small blob.
-func (b *blobs) read(ctx context.Context, pid, i id.ID, max int64) ([]byte, error) {
-	room, err := b.of(pid)
-	if err != nil {
-		return nil, err
-	}
-	r, n, err := room.Get(ctx, i)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	if n > max {
-		return nil, fmt.Errorf("blob %s: %w: %d bytes, limit %d", i, store.ErrTooLarge, n, max)
-	}
-	return io.ReadAll(r)
-}
 
 // projects are the heads of the chains and what they lead to.
 type projects struct {
@@ -159,7 +97,7 @@ func forward(pid id.ID, links [][]byte, s *chain.State) (*chain.State, error) {
 
 // create stores a genesis and makes it the head; again is no error.
 func (p *projects) create(ctx context.Context, raw []byte, s *chain.State) error {
-	room, err := p.blobs.of(s.Project)
+	room, err := p.blobs.of(ctx, s.Project)
 	if err != nil {
 		return err
 	}

@@ -193,7 +193,7 @@ func (c *comparison) linkBlob(ctx context.Context, pid id.ID, l tlog.Leaf) error
 	if err != nil {
 		return nil // told by whoever needs it
 	}
-	room, err := c.s.blobs.of(pid)
+	room, err := c.s.blobs.of(ctx, pid)
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,7 @@ func TestRights(t *testing.T) {
 		"POST /v1/projects/" + p + "/blobs/have":      "u u u f . . . . . f . f  . f f . u",
 		"GET /v1/projects/" + p + "/blobs/" + blob:    "u u u f . . . . . f . f  . f f . u",
 		"PUT /v1/projects/" + p + "/blobs/" + blob:    "u u u f f f . . . f . f  . f f f u",
+		"POST /v1/projects/" + p + "/collect":         "u u u f f f f f . f f f  f f f f u",
 		"POST /v1/projects/" + p + "/jobs":            "u u u f f f . . . f f f  . f f f u",
 		"GET /v1/projects/" + p + "/jobs":             "u u u f f . . . . f f f  . f f . u",
 		"GET /v1/projects/" + p + "/jobs/" + blob:     "u u u f f . . . . f f f  . f f . u",

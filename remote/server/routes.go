@@ -72,6 +72,7 @@ func routes(c Config) []route {
 		{"POST", p + "/blobs/have", worker, chain.OpAudit, maxHave, false, (*Server).have},
 		{"GET", p + "/blobs/{id}", worker, chain.OpAudit, 0, false, (*Server).getBlob},
 		{"PUT", p + "/blobs/{id}", worker, chain.OpWrite, c.MaxBlobBytes, false, (*Server).putBlob},
+		{"POST", p + "/collect", member, chain.OpOwn, chain.MaxLive, true, (*Server).collect},
 		{"POST", p + "/jobs", member, chain.OpJob, job.MaxDoc, false, (*Server).submitJob},
 		{"GET", p + "/jobs", member, chain.OpRead, 0, false, (*Server).listJobs},
 		{"GET", p + "/jobs/{id}", member, chain.OpRead, 0, true, (*Server).getJob},

@@ -10,8 +10,7 @@
 // Everything is refused that the table in routes.go does not allow. Bodies are
 // never logged.
 //
-// Not built: sealed jobs, so the job key is empty; quotas; collection of blobs
-// that nothing names any more.
+// Not built: sealed jobs, so the job key is empty; quotas.
 package server
 
 import (
@@ -37,8 +36,8 @@ import (
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/auth"
 	"cipherdeck/remote/journal"
-	"cipherdeck/remote/store"
 	"cipherdeck/remote/store/jetstream"
+	"cipherdeck/remote/store/rooms"
 )
 
 // Options is what a start needs besides the configuration.
@@ -149,7 +148,13 @@ func (s *Server) openStore(ctx context.Context, dir string) (err error) {
 	docs := s.engine.Docs()
 	s.accounts = &accounts{docs: docs, known: newCache[chain.UID](cacheBytes, sizeOf)}
 	s.checks = checks{docs}
-	s.blobs = &blobs{dir: filepath.Join(dir, blobDir), max: s.cfg.MaxBlobBytes, open: map[id.ID]store.Blobs{}}
+	house, err := rooms.Open(s.cfg.rooms(dir, s.now, func(pid, i id.ID, why error) {
+		s.log.Warn("blob mended from its other copy", "project", pid.Short(), "blob", i, "why", why)
+	}))
+	if err != nil {
+		return err
+	}
+	s.blobs = &blobs{house: house, docs: docs, max: s.cfg.MaxBlobBytes, began: s.now(), open: map[id.ID]*shelf{}}
 	s.projects = &projects{docs: docs, blobs: s.blobs, known: newCache[id.ID](cacheBytes, sizeOfState)}
 	s.tokens = auth.Tokens{Docs: docs, Life: time.Duration(s.cfg.TokenTTLSeconds) * time.Second, Now: s.now}
 	s.keys = auth.Keys{Docs: docs, Now: s.now}
@@ -290,6 +295,9 @@ func (s *Server) close() error {
 	}
 	if s.journal != nil {
 		all = append(all, s.journal.Close())
+	}
+	if s.blobs != nil {
+		all = append(all, s.blobs.house.Close())
 	}
 	if s.engine != nil {
 		all = append(all, s.engine.Close())

@@ -48,7 +48,12 @@ func Open(root string, max int64) (*Blobs, error) {
 }
 
 // Join is the root that another process has open, so it clears nothing.
-func Join(root string, max int64) *Blobs { return &Blobs{root: root, max: max} }
+func Join(root string, max int64) (*Blobs, error) {
+	if err := os.MkdirAll(filepath.Join(root, "tmp"), 0o700); err != nil {
+		return nil, fmt.Errorf("make %s: %w", root, err)
+	}
+	return &Blobs{root: root, max: max}, nil
+}
 
 // Has says which ids are there. It does not read them.
 func (b *Blobs) Has(ctx context.Context, ids []id.ID) ([]bool, error) {

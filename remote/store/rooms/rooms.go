@@ -97,7 +97,7 @@ func (h *House) place(p Place, second bool) (place, error) {
 		return nil, errors.New("dir: the second copy needs a folder of its own, best on another disk")
 	}
 	if h.o.Shared {
-		return func(name string) (store.Blobs, error) { return file.Join(filepath.Join(dir, name), h.o.Max), nil }, nil
+		return func(name string) (store.Blobs, error) { return file.Join(filepath.Join(dir, name), h.o.Max) }, nil
 	}
 	return func(name string) (store.Blobs, error) { return file.Open(filepath.Join(dir, name), h.o.Max) }, nil
 }

@@ -1,0 +1,28 @@
+package server
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"cipherdeck/crypto/id"
+	"cipherdeck/remote/store/rooms"
+)
+
+func (c Config) checkPlaces() error {
+	if err := c.Blobs.Check(); err != nil {
+		return fmt.Errorf("%w: blobs: %w", ErrConfig, err)
+	}
+	if c.Mirror == nil {
+		return nil
+	}
+	if err := c.Mirror.Check(); err != nil {
+		return fmt.Errorf("%w: mirror: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+// rooms is how the blobs of a server with this configuration, in dir, are opened.
+func (c Config) rooms(dir string, now func() time.Time, healed func(pid, i id.ID, why error)) rooms.Options {
+	return rooms.Options{Dir: filepath.Join(dir, blobDir), Max: c.MaxBlobBytes, Place: c.Blobs, Second: c.Mirror, Healed: healed, Now: now}
+}
