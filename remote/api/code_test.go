@@ -65,7 +65,7 @@ func TestErrors(t *testing.T) {
 		api.CodeUnauthorized: api.ErrUnauthorized, api.CodeForbidden: api.ErrForbidden, api.CodeConflict: api.ErrConflict,
 		api.CodeLease: api.ErrLease, api.CodeNotFound: api.ErrNotFound, api.CodeInvalid: api.ErrInvalid,
 		api.CodeTooLarge: api.ErrTooLarge, api.CodeBusy: api.ErrBusy, api.CodeUnknown: api.ErrUnknown,
-		api.CodeUnavailable: api.ErrServer, api.CodeInternal: api.ErrServer, "from the future": api.ErrServer,
+		api.CodeUnavailable: api.ErrServer, api.CodeDamaged: api.ErrDamaged, api.CodeInternal: api.ErrServer, "from the future": api.ErrServer,
 	} {
 		e := &api.Error{Code: code, Field: "f", Cause: "c"}
 		if !errors.Is(e, want) {

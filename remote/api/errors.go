@@ -52,6 +52,7 @@ const (
 	CodeBusy         = "busy"
 	CodeUnknown      = "outcome_unknown"
 	CodeUnavailable  = "unavailable"
+	CodeDamaged      = "damaged"
 	CodeInternal     = "internal"
 )
 
@@ -87,7 +88,7 @@ func (e *Error) sentinel() error {
 	}{
 		{CodeUnauthorized, ErrUnauthorized}, {CodeForbidden, ErrForbidden}, {CodeConflict, ErrConflict},
 		{CodeLease, ErrLease}, {CodeNotFound, ErrNotFound}, {CodeInvalid, ErrInvalid},
-		{CodeTooLarge, ErrTooLarge}, {CodeBusy, ErrBusy}, {CodeUnknown, ErrUnknown},
+		{CodeTooLarge, ErrTooLarge}, {CodeBusy, ErrBusy}, {CodeUnknown, ErrUnknown}, {CodeDamaged, ErrDamaged},
 	} {
 		if e.Code == c.code {
 			return c.err

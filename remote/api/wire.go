@@ -8,6 +8,9 @@ import (
 // HeadKey is the one document of a project: its newest signed link.
 const HeadKey = "head"
 
+// MaxBlob is the most bytes that a blob has on any server.
+const MaxBlob = 16 << 20
+
 // MaxHave is how many ids one Have request may ask about.
 const MaxHave = 10000
 

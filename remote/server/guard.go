@@ -51,7 +51,7 @@ func (s *Server) guard(rt route) http.Handler {
 		if err != nil {
 			e := problem(err)
 			outcome = e.Code
-			if e.Code == api.CodeInternal || e.Code == api.CodeUnavailable || e.Code == api.CodeUnknown {
+			if e.Code == api.CodeInternal || e.Code == api.CodeDamaged || e.Code == api.CodeUnavailable || e.Code == api.CodeUnknown {
 				s.log.Error("request failed", "route", rt.pattern, "err", err)
 			}
 			refuse(w, e)

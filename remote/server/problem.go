@@ -66,7 +66,7 @@ func problem(err error) *api.Error {
 	}
 	switch {
 	case errors.Is(err, store.ErrCorrupt):
-		return &api.Error{Code: api.CodeInternal, Cause: "stored bytes are damaged", Cure: "tell the operator; upload the blob again if you have it"}
+		return &api.Error{Code: api.CodeDamaged, Cause: "stored bytes are damaged", Cure: "tell the operator; upload the blob again if you have it"}
 	case errors.Is(err, store.ErrNotFound):
 		return &api.Error{Code: api.CodeNotFound, Cause: "not found"}
 	case errors.Is(err, store.ErrUnknown):

@@ -37,7 +37,7 @@ func Scrub(ctx context.Context, b Blobs, tell func(Finding)) (n Scrubbed, err er
 		}
 		f := check(ctx, b, info.ID)
 		switch {
-		case errors.Is(f.Err, ErrNotFound) && !errors.Is(f.Err, ErrCorrupt):
+		case errors.Is(f.Err, ErrNotFound) && !errors.Is(f.Err, ErrCorrupt) && !errors.Is(f.Err, ErrUnavailable):
 			continue // it was deleted meanwhile
 		case ctx.Err() != nil:
 			return n, ctx.Err()

@@ -27,6 +27,7 @@ import (
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/server"
 	"cipherdeck/remote/store"
+	"cipherdeck/remote/store/rooms"
 	"cipherdeck/ui/clip"
 	"cipherdeck/vault"
 	"cipherdeck/vault/account"
@@ -223,6 +224,8 @@ func inputFaults() []faultRule {
 		{dataset.ErrColumn, "no-column", ExitInput, "use a column title of the header line, written as it is there"},
 		{dataset.ErrRow, "no-row", ExitInput, "count rows from 0, without the header line"},
 		{seal.ErrNotContainer, "not-sealed", ExitInput, "give a file made by cipherdeck seal"},
+		{chain.ErrLive, "too-large", ExitInput, "the project has more blobs than one list can name; split it"},
+		{rooms.ErrConfig, "config", ExitInput, "correct the named field; a file with a key must be readable by its owner only"},
 		{server.ErrConfig, "config", ExitInput, "correct the named field; fields that are left out have their defaults"},
 		{account.ErrNodeFile, "not-a-node", ExitInput, "give --dir a folder of its own"},
 		{manifest.ErrShape, "manifest", ExitInput, "make it again with manifest make"},
@@ -243,6 +246,7 @@ func inputFaults() []faultRule {
 func storedFaults() []faultRule {
 	return []faultRule{
 		{api.ErrDamaged, "damaged", ExitDamaged, cureStored},
+		{store.ErrCorrupt, "damaged", ExitDamaged, "whoever has the data uploads it again, which mends the blob; a second copy (mirror) mends by itself"},
 		{seal.ErrTruncated, "truncated", ExitDamaged, "get the file again: its end is missing"},
 		{seal.ErrVersion, "newer-format", ExitDamaged, cureNewer},
 		{seal.ErrAuth, "damaged", ExitDamaged, cureSealAgain},
