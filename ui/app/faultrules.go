@@ -246,7 +246,6 @@ func inputFaults() []faultRule {
 func storedFaults() []faultRule {
 	return []faultRule{
 		{api.ErrDamaged, "damaged", ExitDamaged, cureStored},
-		{store.ErrCorrupt, "damaged", ExitDamaged, "whoever has the data uploads it again, which mends the blob; a second copy (mirror) mends by itself"},
 		{seal.ErrTruncated, "truncated", ExitDamaged, "get the file again: its end is missing"},
 		{seal.ErrVersion, "newer-format", ExitDamaged, cureNewer},
 		{seal.ErrAuth, "damaged", ExitDamaged, cureSealAgain},
