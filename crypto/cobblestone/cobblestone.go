@@ -16,9 +16,9 @@ import (
 const (
 	KeySize    = 32
 	ChunkSize  = 16 << 10 // plaintext of every chunk but the last
-	HeaderSize = saltSize + commitSize
+	SaltSize   = 24
+	HeaderSize = SaltSize + commitSize
 
-	saltSize   = 24
 	commitSize = 32
 	nonceSize  = 12
 	tagSize    = 16
@@ -44,20 +44,26 @@ type message struct {
 
 // newMessage draws a salt and returns the keys with the header to write.
 func newMessage(key [KeySize]byte, context []byte) (*message, []byte, error) {
+	var salt [SaltSize]byte
+	rand.Read(salt[:])
+	return saltedMessage(key, salt, context)
+}
+
+func saltedMessage(key [KeySize]byte, salt [SaltSize]byte, context []byte) (*message, []byte, error) {
 	header := make([]byte, HeaderSize)
-	rand.Read(header[:saltSize])
-	m, commit, err := derive(key, header[:saltSize], context)
-	copy(header[saltSize:], commit)
+	copy(header, salt[:])
+	m, commit, err := derive(key, header[:SaltSize], context)
+	copy(header[SaltSize:], commit)
 	return m, header, err
 }
 
 // openMessage checks the commitment in header. Errors wrap ErrAuth.
 func openMessage(key [KeySize]byte, header, context []byte) (*message, error) {
-	m, commit, err := derive(key, header[:saltSize], context)
+	m, commit, err := derive(key, header[:SaltSize], context)
 	if err != nil {
 		return nil, err
 	}
-	if subtle.ConstantTimeCompare(commit, header[saltSize:]) != 1 {
+	if subtle.ConstantTimeCompare(commit, header[SaltSize:]) != 1 {
 		return nil, fmt.Errorf("%w: it was made under another key or context, or its first %d bytes were changed", ErrAuth, HeaderSize)
 	}
 	return m, nil

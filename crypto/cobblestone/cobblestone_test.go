@@ -124,7 +124,7 @@ func TestEveryCutIsSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	marks := []int{0, saltSize, HeaderSize, HeaderSize + tagSize, len(sealed) - tagSize, len(sealed)}
+	marks := []int{0, SaltSize, HeaderSize, HeaderSize + tagSize, len(sealed) - tagSize, len(sealed)}
 	for k := range 4 {
 		marks = append(marks, HeaderSize+k*sealedSize, HeaderSize+k*sealedSize+tagSize)
 	}

@@ -20,13 +20,30 @@ func AppendSeal(dst []byte, key [KeySize]byte, context, plaintext []byte) ([]byt
 	if err != nil {
 		return nil, err
 	}
+	return appendSeal(dst, m, header, plaintext)
+}
+
+// AppendSealSalted is AppendSeal with a salt of the caller. Two plaintexts under
+// one key, context and salt share key and nonces, and both are lost: salt must
+// be the value of a secret pseudorandom function of context and plaintext, so
+// that it repeats only when everything does. Then the same plaintext gives the
+// same message.
+func AppendSealSalted(dst []byte, key [KeySize]byte, salt [SaltSize]byte, context, plaintext []byte) ([]byte, error) {
+	m, header, err := saltedMessage(key, salt, context)
+	if err != nil {
+		return nil, err
+	}
+	return appendSeal(dst, m, header, plaintext)
+}
+
+func appendSeal(dst []byte, m *message, header, plaintext []byte) ([]byte, error) {
 	n := int(SealedSize(int64(len(plaintext))))
 	dst = slices.Grow(dst, n)
 	out := dst[len(dst) : len(dst)+n]
 	copy(out, header)
 	body := out[HeaderSize:]
 	chunks := len(plaintext)/ChunkSize + 1
-	err = share(chunks, func(from, to int) error {
+	err := share(chunks, func(from, to int) error {
 		end, last := min(to*ChunkSize, len(plaintext)), to == chunks
 		m.seal(body[from*sealedSize:from*sealedSize], plaintext[from*ChunkSize:end], int64(from), last)
 		return nil

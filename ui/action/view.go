@@ -27,8 +27,11 @@ type itemView struct {
 	Kind   project.Kind `json:"kind"`
 	Size   int64        `json:"size"`
 	Rows   int64        `json:"rows,omitempty"`
-	Epoch  uint32       `json:"epoch"`
+	Epoch  uint32       `json:"epoch"` // the oldest whose members may know a key of it
 	Pieces int          `json:"pieces"`
+	Rev    uint64       `json:"version"`
+	Heads  uint32       `json:"heads"` // more than 1: changed twice at the same time
+	Tags   []string     `json:"tags"`
 }
 
 type memberView struct {
@@ -45,7 +48,19 @@ type grantView struct {
 }
 
 func viewItem(it project.Item) itemView {
-	return itemView{it.Name, it.Kind, it.Size, it.Rows, it.Epoch, len(it.Pieces)}
+	return itemView{it.Name, it.Kind, it.Size, it.Rows, it.Born(), it.Pieces(), it.Rev, it.Heads, list(it.Tags)}
+}
+
+// itemLine is an item in a listing.
+func itemLine(it project.Item) string {
+	line := fmt.Sprintf("  %-8s %-24s %9d bytes  epoch %d  version %d", it.Kind, it.Name, it.Size, it.Born(), it.Rev)
+	if it.Heads > 1 {
+		line += fmt.Sprintf("  ! %d versions made at the same time", it.Heads)
+	}
+	for _, t := range it.Tags {
+		line += " #" + t
+	}
+	return line
 }
 
 func showProject(p *project.Project) Result {
@@ -59,7 +74,7 @@ func showProject(p *project.Project) Result {
 	for _, it := range p.Items() {
 		i := viewItem(it)
 		v.Items = append(v.Items, i)
-		text = append(text, fmt.Sprintf("  %-8s %-24s %9d bytes  epoch %d", i.Kind, i.Name, i.Size, i.Epoch))
+		text = append(text, itemLine(it))
 	}
 	for _, u := range chain.SortedUIDs(st.Members) {
 		m := st.Members[u]

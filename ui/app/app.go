@@ -79,6 +79,7 @@ type App struct {
 	closes  int // how often it was locked
 	clients map[clientKey]*api.Client
 	retired []*api.Client // not used for anything new; closed at the end
+	blobs   *folder       // cache of this machine; nil until it is needed
 }
 
 // Facts is what a face needs to know to say what can be done now.

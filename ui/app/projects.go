@@ -5,18 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"sort"
 	"time"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
-	"cipherdeck/crypto/progress"
-	"cipherdeck/crypto/seal"
 	"cipherdeck/remote/api"
 	"cipherdeck/vault"
 	"cipherdeck/vault/account"
-	"cipherdeck/vault/dataset"
 	"cipherdeck/vault/project"
 )
 
@@ -75,7 +71,7 @@ func (a *App) NewProject(ctx context.Context, name, server string) (*project.Pro
 	}
 	create := func(ctx context.Context, genesis []byte) (project.Server, error) {
 		p, err := c.CreateProject(ctx, genesis)
-		return place{p}, err
+		return a.cached(place{p}), err
 	}
 	p, err := project.Create(ctx, create, me, name, a.cfg.Now)
 	if err != nil {
@@ -106,7 +102,7 @@ func (a *App) Join(ctx context.Context, server string, pid id.ID, name string, u
 	if err == nil {
 		return a.open(ctx, r.Server, pid, project.Seen{Seq: r.Seq, Head: r.head})
 	}
-	p, err := project.Open(ctx, place{c.Project(pid)}, me, pid, project.Seen{}, a.cfg.Now)
+	p, err := project.Open(ctx, a.cached(place{c.Project(pid)}), me, pid, project.Seen{}, a.cfg.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +176,7 @@ func (a *App) open(ctx context.Context, server string, pid id.ID, seen project.S
 	if err != nil {
 		return nil, err
 	}
-	p, err := project.Open(ctx, place{c.Project(pid)}, me, pid, seen, a.cfg.Now)
+	p, err := project.Open(ctx, a.cached(place{c.Project(pid)}), me, pid, seen, a.cfg.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -264,35 +260,6 @@ func (a *App) Projects() ([]ProjectInfo, error) {
 	})
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out, err
-}
-
-// AddFile seals a file into a project. A dataset is read once first, so that
-// what is not a table of numbers is refused before anything is sent.
-func (a *App) AddFile(ctx context.Context, p *project.Project, path string, kind project.Kind, sink progress.Sink) (project.Item, error) {
-	meta := project.Item{Kind: kind, Name: filepath.Base(path)}
-	f, _, err := seal.OpenRegular(path)
-	if err != nil {
-		return project.Item{}, err
-	}
-	defer f.Close()
-	if kind == project.Dataset {
-		t, err := dataset.ReadCSV(path, f)
-		if err != nil {
-			return project.Item{}, err
-		}
-		if len(t.Rows) == 0 {
-			return project.Item{}, fmt.Errorf("%w: %s has a header line and no rows; for another kind of file say --kind artifact", dataset.ErrTable, path)
-		}
-		meta.Columns, meta.Rows = t.Columns, int64(len(t.Rows))
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return project.Item{}, err
-		}
-	}
-	it, err := p.Add(ctx, meta, f, sink)
-	if err != nil {
-		return it, err
-	}
-	return it, a.noteHead(p)
 }
 
 // Share makes a verified person a member. With unverified set, a person whose

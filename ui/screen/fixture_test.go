@@ -73,9 +73,9 @@ func fullData() data {
 func fullDetail() *detail {
 	return &detail{ID: "p1", Name: "breast-cancer", Seq: 7, Epoch: 2, At: clock(),
 		Items: []project.Item{
-			{Kind: project.Dataset, Name: "wdbc.csv", Rows: 569, Size: 124_103, Epoch: 1},
-			{Kind: project.Model, Name: "wdbc.onnx", Size: 1_412, Epoch: 1},
-			{Kind: project.Artifact, Name: hostile, Size: 7_340_032, Epoch: 2},
+			{Kind: project.Dataset, Name: "wdbc.csv", Rows: 569, Size: 124_103, Held: []project.Held{{Born: 1}}},
+			{Kind: project.Model, Name: "wdbc.onnx", Size: 1_412, Held: []project.Held{{Born: 1}}},
+			{Kind: project.Artifact, Name: hostile, Size: 7_340_032, Held: []project.Held{{Born: 2}}},
 		},
 		Members: []member{
 			{Name: "alice", UID: "aliceuid", Role: "owner", Me: true},

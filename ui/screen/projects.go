@@ -364,7 +364,7 @@ func (p *projects) item(it project.Item, name int, at bool) string {
 	}
 	return lead(th, at, p.pane == 1) + " " + th.Paint(theme.Dim, part.Fit(plain.Text(string(it.Kind)), 9)) +
 		strong(th, part.Fit(plain.Text(it.Name), name), at && p.pane == 1) + part.Right(rows, 8) + part.Right(part.Size(it.Size), 11) +
-		th.Paint(theme.Dim, part.Right(fmt.Sprint(it.Epoch), 6))
+		th.Paint(theme.Dim, part.Right(fmt.Sprint(it.Born()), 6))
 }
 
 func (p *projects) viewTeam(w, h int) []string {

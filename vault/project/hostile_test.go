@@ -23,7 +23,7 @@ func TestAuditorSendsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := len(s.blobs)
-	_, err = pc.Add(t.Context(), Item{Kind: Dataset, Name: "x.csv"}, bytes.NewReader([]byte("secret")), progress.Discard{})
+	_, err = pc.Add(t.Context(), Meta{Kind: Dataset, Name: "x.csv"}, bytes.NewReader([]byte("secret")), progress.Discard{})
 	if !errors.Is(err, chain.ErrRight) || len(s.blobs) != before {
 		t.Fatalf("%v, %d blobs were sent", err, len(s.blobs)-before)
 	}
@@ -32,13 +32,9 @@ func TestAuditorSendsNothing(t *testing.T) {
 	}
 }
 
-// writeIndex makes x the newest index as a hostile writer would, unchecked.
-func writeIndex(t *testing.T, p *Project, x index) {
+// put makes blob the newest index as a hostile writer would, unchecked.
+func put(t *testing.T, p *Project, blob []byte) {
 	t.Helper()
-	blob, err := p.sealIndex(x)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := p.putBytes(t.Context(), blob); err != nil {
 		t.Fatal(err)
 	}
@@ -47,24 +43,28 @@ func writeIndex(t *testing.T, p *Project, x index) {
 	}
 }
 
+// A root that its author sealed, and that says what no index says.
 func TestIndexOfAHostileWriter(t *testing.T) {
-	good := Item{Kind: Dataset, Name: "a.csv", Size: 1, Pieces: make([]id.ID, 1)}
-	for name, spoil := range map[string]func(*index){
-		"negative size":   func(x *index) { x.Items[0].Size = -5 },
-		"no pieces":       func(x *index) { x.Items[0].Pieces = nil },
-		"too many pieces": func(x *index) { x.Items[0].Pieces = make([]id.ID, 2) },
-		"huge size":       func(x *index) { x.Items[0].Size = 1 << 62 },
-		"no name":         func(x *index) { x.Items[0].Name = "" },
-		"kind":            func(x *index) { x.Items[0].Kind = "virus" },
-		"same name twice": func(x *index) { x.Items = append(x.Items, x.Items[0]) },
-		"version":         func(x *index) { x.V = 2 },
+	good := func() oldItem {
+		return oldItem{Kind: Dataset, Name: "a.csv", Size: 1, Epoch: 1, Key: []byte{1}, Pieces: make([]id.ID, 1)}
+	}
+	for name, spoil := range map[string]func(*oldIndex){
+		"negative size":   func(x *oldIndex) { x.Items[0].Size = -5 },
+		"no pieces":       func(x *oldIndex) { x.Items[0].Pieces = nil },
+		"too many pieces": func(x *oldIndex) { x.Items[0].Pieces = make([]id.ID, 2) },
+		"huge size":       func(x *oldIndex) { x.Items[0].Size = 1 << 62 },
+		"no name":         func(x *oldIndex) { x.Items[0].Name = "" },
+		"kind":            func(x *oldIndex) { x.Items[0].Kind = "virus" },
+		"same id twice":   func(x *oldIndex) { b := good(); b.Name = "b"; x.Items = append(x.Items, b) },
+		"same name twice": func(x *oldIndex) { b := good(); b.ID[0] = 1; x.Items = append(x.Items, b) },
+		"epoch":           func(x *oldIndex) { x.Items[0].Epoch = 0 },
+		"version":         func(x *oldIndex) { x.V = 2 },
 	} {
 		s, alice := newShelf(), person(t, "alice")
 		p := create(t, s, alice)
-		x := index{V: 1, Name: "ward 7", Items: []Item{good}}
-		x.Items[0].Pieces = make([]id.ID, 1)
+		x := oldIndex{V: 1, Name: "ward 7", Items: []oldItem{good()}}
 		spoil(&x)
-		writeIndex(t, p, x)
+		put(t, p, sealOld(t, p, x))
 		q, err := open(t, s, alice, p.ID(), Seen{})
 		if err != nil || !errors.Is(q.Damage(), ErrDamaged) || len(q.Items()) != 0 {
 			t.Errorf("%s: %v, damage %v", name, err, q.Damage())
@@ -91,7 +91,7 @@ func TestBrickedProjectIsRepaired(t *testing.T) {
 	if err != nil || q.Damage() == nil {
 		t.Fatalf("%v, damage %v", err, q.Damage())
 	}
-	if _, err := q.Add(t.Context(), Item{Kind: Dataset, Name: "b"}, bytes.NewReader(nil), progress.Discard{}); !errors.Is(err, ErrDamaged) {
+	if _, err := q.Add(t.Context(), Meta{Kind: Dataset, Name: "b"}, bytes.NewReader(nil), progress.Discard{}); !errors.Is(err, ErrDamaged) {
 		t.Fatalf("an edit would hide what was lost: %v", err)
 	}
 	if _, err := q.Remove(t.Context(), bob.Account.UID); err != nil {
@@ -126,7 +126,7 @@ func TestAddStopsWhenTheEpochChanges(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	_, err = p.Add(t.Context(), Item{Kind: Dataset, Name: "after.csv"}, bytes.NewReader([]byte("1")), progress.Discard{})
+	_, err = p.Add(t.Context(), Meta{Kind: Dataset, Name: "after.csv"}, bytes.NewReader([]byte("1")), progress.Discard{})
 	if !errors.Is(err, ErrEpoch) {
 		t.Fatalf("%v", err)
 	}

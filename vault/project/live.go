@@ -8,11 +8,13 @@ import (
 )
 
 // LiveBlobs gives the name of every blob that the project needs: all links of
-// its chain, the wrapped keys of all epochs, the newest index and what it
-// names. A name may come more than once. An error ends the sequence, and then
-// it is incomplete: whoever collects what is not live must stop there.
+// its chain, the wrapped keys of all epochs, the newest index and all that it
+// names, pieces of old versions too. A name may come more than once. An error
+// ends the sequence, and then it is incomplete: whoever collects what is not
+// live must stop there.
 //
-// Blobs of jobs are not among them; the documents of the jobs name those.
+// Older indexes are not live: Repair finds those that a collection left. Blobs
+// of jobs are not among them either; the documents of the jobs name those.
 func (p *Project) LiveBlobs(ctx context.Context) iter.Seq2[id.ID, error] {
 	return func(yield func(id.ID, error) bool) {
 		for i := range p.chainBlobs() {
@@ -28,11 +30,12 @@ func (p *Project) LiveBlobs(ctx context.Context) iter.Seq2[id.ID, error] {
 			yield(id.ID{}, err)
 			return
 		}
-		for _, it := range p.index.Items {
-			for _, i := range it.Pieces {
-				if !yield(i, ctx.Err()) {
-					return
-				}
+		for i, err := range p.index.Blobs(ctx, p.nodes()) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if !yield(i, damaged(err)) || err != nil {
+				return
 			}
 		}
 	}

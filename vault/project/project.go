@@ -23,12 +23,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
 	"cipherdeck/vault/account"
+	"cipherdeck/vault/project/index"
 )
 
 // HeadKey is the document that holds the newest signed link of a project.
@@ -59,8 +59,10 @@ var (
 	ErrNotMember = errors.New("you are not a member of this project")
 	ErrNoKey     = errors.New("no key for this epoch: it was made after you were removed, or never given to you")
 	ErrDamaged   = errors.New("stored project data is damaged or was exchanged")
-	ErrNotFound  = errors.New("no such item")
-	ErrExists    = errors.New("an item of this name exists")
+	ErrNotFound  = index.ErrNotFound
+	ErrExists    = index.ErrExists
+	ErrKind      = index.ErrKind
+	ErrField     = index.ErrField
 	ErrEpoch     = errors.New("the project's key was changed meanwhile")
 )
 
@@ -78,7 +80,9 @@ type Project struct {
 	state *chain.State
 	rev   uint64
 	keys  ring
-	index index
+	index *index.Tree
+	// Where changes go while there is no server; nil otherwise.
+	intents Intents
 
 	heads   []id.ID // ids of all links, by sequence number
 	indexes []id.ID // the index after each link
@@ -103,7 +107,7 @@ func Create(ctx context.Context, create func(context.Context, []byte) (Server, e
 	if err != nil {
 		return nil, err
 	}
-	p := &Project{srv: srv, me: me, now: now, state: st, keys: ring{1: key}, index: index{V: 1, Name: name}, heads: []id.ID{st.Head}, indexes: []id.ID{st.Index}}
+	p := &Project{srv: srv, me: me, now: now, state: st, keys: ring{1: key}, index: index.New(name), heads: []id.ID{st.Head}, indexes: []id.ID{st.Index}}
 	if err := p.putBytes(ctx, wraps); err != nil {
 		return nil, err
 	}
@@ -113,7 +117,7 @@ func Create(ctx context.Context, create func(context.Context, []byte) (Server, e
 	if _, p.rev, err = srv.Head(ctx, HeadKey); err != nil {
 		return nil, err
 	}
-	return p, p.Edit(ctx, func(*index) error { return nil })
+	return p, p.edit(ctx, func(*index.Tx) error { return nil })
 }
 
 // Open fetches project pid, verifies its chain from the genesis and opens its
@@ -127,7 +131,7 @@ func Open(ctx context.Context, srv Server, me *account.Me, pid id.ID, seen Seen,
 func (p *Project) ID() id.ID { return p.state.Project }
 
 // Name is the project's name, which only members can read.
-func (p *Project) Name() string { return p.index.Name }
+func (p *Project) Name() string { return p.index.Name() }
 
 // Seen is the head that this Project has verified.
 func (p *Project) Seen() Seen { return Seen{Seq: p.state.Seq, Head: p.state.Head} }
@@ -148,18 +152,6 @@ func (p *Project) State() *chain.State { return p.state }
 // Server is the project's place on the server.
 func (p *Project) Server() Server { return p.srv }
 
-// Items lists the items, in the order in which they were added.
-func (p *Project) Items() []Item { return slices.Clone(p.index.Items) }
-
-// Item finds an item by name. The error wraps ErrNotFound.
-func (p *Project) Item(name string) (Item, error) {
-	i := slices.IndexFunc(p.index.Items, func(it Item) bool { return it.Name == name })
-	if i < 0 {
-		return Item{}, fmt.Errorf("%w: %q", ErrNotFound, name)
-	}
-	return p.index.Items[i], nil
-}
-
 // Refresh reads what others did since.
 func (p *Project) Refresh(ctx context.Context) error {
 	return p.load(ctx, p.state.Project, p.Seen())
@@ -177,37 +169,21 @@ func (p *Project) load(ctx context.Context, pid id.ID, seen Seen) error {
 	}
 	p.state, p.rev, p.heads, p.indexes, p.damage = st, h.rev, h.heads, h.indexes, nil
 	if m.Role == chain.Auditor {
-		p.keys, p.index = nil, index{}
+		p.keys, p.index = nil, index.New("")
 		return nil
 	}
 	if p.keys, err = unwrapAll(ctx, p.srv, p.me, st); err != nil {
 		return err
 	}
-	err = p.loadIndex(ctx)
+	t, err := p.loadIndex(ctx, st.Index)
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNoKey) {
-		p.damage, p.index = fmt.Errorf("%w; link %d is by %s", err, st.Seq, st.Last.Author.Short()), index{V: 1}
+		p.damage, p.index = fmt.Errorf("%w; link %d is by %s", err, st.Seq, st.Last.Author.Short()), index.New("")
 		return nil
 	}
+	if err == nil {
+		p.index = t
+	}
 	return err
-}
-
-// Repair puts back the newest index that opens, in place of one that does not,
-// and returns the link that it is from. What was added after it is lost.
-func (p *Project) Repair(ctx context.Context) (uint64, error) {
-	if p.damage == nil {
-		return 0, fmt.Errorf("%w: the index opens; there is nothing to repair", ErrExists)
-	}
-	for seq := len(p.indexes) - 1; seq >= 0; seq-- {
-		blob, err := ReadBlob(ctx, p.srv, p.indexes[seq], maxIndexBlob)
-		if err != nil {
-			continue
-		}
-		if x, err := openIndex(p.state.Nonce, p.keys, blob); err == nil {
-			p.index, p.damage = x, nil
-			return uint64(seq), p.Edit(ctx, func(*index) error { return nil })
-		}
-	}
-	return 0, p.damage
 }
 
 // extend signs a link, stores it and makes it the head.

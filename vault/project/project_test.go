@@ -15,6 +15,7 @@ import (
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/progress"
 	"cipherdeck/vault/account"
+	"cipherdeck/vault/project/index"
 )
 
 // shelf is a server that keeps what it is given and can be told to lie.
@@ -110,7 +111,7 @@ func create(t *testing.T, s *shelf, me *account.Me) *Project {
 
 func add(t *testing.T, p *Project, name string, b []byte) Item {
 	t.Helper()
-	it, err := p.Add(t.Context(), Item{Kind: Dataset, Name: name}, bytes.NewReader(b), progress.Discard{})
+	it, err := p.Add(t.Context(), Meta{Kind: Dataset, Name: name}, bytes.NewReader(b), progress.Discard{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func TestItemsRoundTripAndHide(t *testing.T) {
 			}
 		}
 	}
-	if it, _ := p.Item("small.csv"); len(s.blobs[it.Pieces[0]]) < 4<<10 {
+	if it, _ := p.Item("small.csv"); len(s.blobs[pieceIDs(t, p, it)[0]]) < 4<<10 {
 		t.Fatal("a small item is not padded")
 	}
 }
@@ -177,7 +178,7 @@ func TestShareThenRemove(t *testing.T) {
 	if got, err := read(t, pb, "before.csv"); err != nil || len(got) != 8 {
 		t.Fatalf("bob reads: %q %v", got, err)
 	}
-	if _, err := pb.Add(t.Context(), Item{Kind: Dataset, Name: "x"}, bytes.NewReader(nil), progress.Discard{}); !errors.Is(err, chain.ErrRight) {
+	if _, err := pb.Add(t.Context(), Meta{Kind: Dataset, Name: "x"}, bytes.NewReader(nil), progress.Discard{}); !errors.Is(err, chain.ErrRight) {
 		t.Fatalf("a reader writes: %v", err)
 	}
 	rep, err := p.Remove(t.Context(), bob.Account.UID)
@@ -193,7 +194,7 @@ func TestShareThenRemove(t *testing.T) {
 	if err != nil || len(r.Epochs) != 1 || r.Epochs[0] != 1 || r.Newest != 2 || r.IndexOpen {
 		t.Fatalf("reach of bob: %+v %v", r, err)
 	}
-	pb.state = p.state // as if he were given the new item's record as well
+	pb.state, pb.index = p.state, p.index // as if he were given the new listing as well
 	if err := pb.Read(t.Context(), after, io.Discard, progress.Discard{}); !errors.Is(err, ErrNoKey) {
 		t.Fatalf("removed member reads what came after: %v", err)
 	}
@@ -278,14 +279,21 @@ func TestLyingServerIsCaught(t *testing.T) {
 }
 
 func contains(p *Project, i id.ID) bool {
-	for _, it := range p.index.Items {
-		for _, x := range it.Pieces {
-			if x == i {
-				return true
-			}
+	for x := range p.index.Blobs(context.Background(), p.nodes()) {
+		if x == i {
+			return true
 		}
 	}
 	return false
+}
+
+func pieceIDs(t *testing.T, p *Project, it Item) []id.ID {
+	t.Helper()
+	ids, err := p.PieceIDs(t.Context(), it)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
 }
 
 // Two writers at once: the slower one replays on the newer state.
@@ -303,14 +311,14 @@ func TestConflictReplays(t *testing.T) {
 			t.Errorf("%s: %v", n, err)
 		}
 	}
-	if _, err := p.Add(t.Context(), Item{Kind: Dataset, Name: "theirs.csv"}, bytes.NewReader(nil), progress.Discard{}); !errors.Is(err, ErrExists) {
+	if _, err := p.Add(t.Context(), Meta{Kind: Dataset, Name: "theirs.csv"}, bytes.NewReader(nil), progress.Discard{}); !errors.Is(err, ErrExists) {
 		t.Errorf("same name twice: %v", err)
 	}
 }
 
 func TestPadmeIsBounded(t *testing.T) {
 	for n := int64(0); n < 1<<26; n = n*5/4 + 1 {
-		p := padme(n)
+		p := index.Padme(n)
 		if p < n || p < 4<<10 || n > 4<<10 && float64(p-n) > 0.12*float64(n) {
 			t.Fatalf("padme(%d) = %d", n, p)
 		}

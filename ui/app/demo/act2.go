@@ -64,11 +64,11 @@ func (s *Stage) addAssets(ctx context.Context, t *teller, sink progress.Sink) er
 			return err
 		}
 		if f.kind == project.Dataset {
-			t.say(Good, "sealed %s: %d rows × %d features and the diagnosis, %d bytes, epoch %d", it.Name, it.Rows, len(it.Columns)-1, it.Size, it.Epoch)
+			t.say(Good, "sealed %s: %d rows × %d features and the diagnosis, %d bytes, epoch %d", it.Name, it.Rows, it.Columns-1, it.Size, it.Epoch)
 			t.figure("rows", it.Rows)
-			t.figure("features", len(it.Columns)-1)
+			t.figure("features", it.Columns-1)
 			t.figure("bytes", it.Size)
-			if err := t.must(it.Rows == 569 && len(it.Columns) == 31, "it is the Wisconsin diagnostic breast cancer set"); err != nil {
+			if err := t.must(it.Rows == 569 && it.Columns == 31, "it is the Wisconsin diagnostic breast cancer set"); err != nil {
 				return err
 			}
 			continue
