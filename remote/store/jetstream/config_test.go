@@ -18,7 +18,7 @@ func TestSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	if !options("x").SyncAlways || !options("x").DontListen {
+	if !options(Config{Dir: "x"}).SyncAlways || !options(Config{Dir: "x"}).DontListen {
 		t.Error("the embedded server must flush every write and open no port")
 	}
 	for _, name := range []string{"KV_docs", "KV_leases", "JOBS"} {

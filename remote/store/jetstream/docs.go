@@ -22,6 +22,7 @@ type docs struct {
 	kv     js.KeyValue
 	stream js.Stream
 	conn   *nats.Conn
+	gate   *gate
 	marker time.Duration // how long the marker of a deletion stays; without an end, logins would fill the disk
 }
 
@@ -29,12 +30,12 @@ var _ store.Docs = (*docs)(nil)
 
 // openDocs makes the bucket as a stream, since the bucket's own constructor
 // always sets AllowDirect.
-func openDocs(ctx context.Context, j js.JetStream, conn *nats.Conn, bucket string) (*docs, error) {
-	s, err := j.CreateOrUpdateStream(ctx, js.StreamConfig{
+func openDocs(ctx context.Context, j js.JetStream, e *Engine, bucket string, replicas int) (*docs, error) {
+	s, err := ensure(ctx, j, js.StreamConfig{
 		Name:              "KV_" + bucket,
 		Subjects:          []string{"$KV." + bucket + ".>"},
 		Storage:           js.FileStorage,
-		Replicas:          1,
+		Replicas:          replicas,
 		Discard:           js.DiscardNew,
 		MaxMsgsPerSubject: 1,
 		AllowRollup:       true,
@@ -43,13 +44,13 @@ func openDocs(ctx context.Context, j js.JetStream, conn *nats.Conn, bucket strin
 		AllowMsgTTL:       true,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
+		return nil, err
 	}
 	kv, err := j.KeyValue(ctx, bucket)
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 	}
-	return &docs{kv: kv, stream: s, conn: conn, marker: store.MarkerLife}, nil
+	return &docs{kv: kv, stream: s, conn: e.conn, gate: e.gate, marker: store.MarkerLife}, nil
 }
 
 func (d *docs) Get(ctx context.Context, key string) (store.Doc, error) {
@@ -142,7 +143,7 @@ func (d *docs) writable(ctx context.Context, key string) error {
 	if d.conn.IsClosed() {
 		return fmt.Errorf("document %s: %w: closed", key, store.ErrUnavailable)
 	}
-	return nil
+	return d.gate.open()
 }
 
 // classify names the outcome of a failed write. An answer of the server is an
@@ -154,7 +155,8 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", store.ErrConflict, err)
 	case errors.As(err, &api) && (api.ErrorCode == js.JSErrCodeStreamWrongLastSequence || api.ErrorCode == js.JSErrCodeStreamWrongLastSequenceConstant):
 		return fmt.Errorf("%w: %w", store.ErrConflict, err)
-	case errors.As(err, &api), errors.Is(err, js.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
+	case errors.As(err, &api), errors.Is(err, js.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders),
+		errors.Is(err, nats.ErrReconnectBufExceeded): // it was not sent
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: %w", store.ErrTooLarge, err)

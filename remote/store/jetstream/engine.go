@@ -1,15 +1,19 @@
-// Package jetstream keeps documents and the queue in NATS JetStream, run
-// inside this process: nothing to install, no port opened.
+// Package jetstream keeps documents and the queue in NATS JetStream: run inside
+// this process, with nothing to install and no port opened, or in a cluster of
+// servers that somebody else runs. The client's code is the same.
 //
 // What is done here on purpose, because the defaults would lose data:
 //
 //   - SyncAlways: the server's default flushes to disk every two minutes, and
-//     a write acknowledged before that is gone after a power cut.
+//     a write acknowledged before that is gone after a power cut. The servers
+//     of a cluster are asked whether they have it; see proof.
 //   - AllowDirect is off: with it any replica answers a read, also an old one.
 //   - A lost compare-and-swap has two error codes (10071 with one replica,
 //     10164 with several); both are ErrConflict.
 //   - The consumer's MaxAckPending is unlimited: at its default of 1000 leased
 //     jobs the queue stops without a word.
+//   - Writes stop before the disk is full: JetStream that meets a full disk
+//     turns itself off until it is started again.
 //
 // One flipped bit on disk makes JetStream drop the rest of a block without an
 // error (its issue 7549); this package does not notice. The documents are
@@ -35,10 +39,13 @@ import (
 
 // Config says where and how.
 type Config struct {
-	Dir   string           // made if needed, readable by its owner only; one process at a time
-	Lease time.Duration    // how long a lease lasts without Extend
-	Now   func() time.Time // nil: time.Now; only for Lease.Until
-	Log   *slog.Logger     // nil: silent; never bodies
+	Dir      string           // of the server in this process; made if needed, readable by its owner only; one process at a time
+	External *External        // nil: the server in this process
+	Lease    time.Duration    // how long a lease lasts without Extend
+	Now      func() time.Time // nil: time.Now; only for Lease.Until
+	Log      *slog.Logger     // nil: silent; never bodies
+
+	lax bool // only in tests, which show with it what SyncAlways is for
 }
 
 // Engine is a running store.
@@ -48,6 +55,8 @@ type Engine struct {
 	conn  *nats.Conn
 	srv   *server.Server
 	lock  *os.File
+	gate  *gate
+	proof *proof // nil with the server in this process
 	ended sync.Once
 }
 
@@ -55,19 +64,36 @@ type Engine struct {
 // of its blocks first.
 const startLimit = 2 * time.Minute
 
-// answerLimit is how long one answer of the embedded server may take where the
-// caller's context sets no limit; a disk that flushes slowly needs it.
+// answerLimit is how long one answer of a server may take where the caller's
+// context sets no limit; a disk that flushes slowly needs it.
 const answerLimit = 15 * time.Second
 
-// Open starts the engine on c.Dir, new or from before. Errors wrap
-// store.ErrUnavailable.
+// Open starts the engine on c.Dir, new or from before, or connects it to a
+// cluster. Errors wrap store.ErrUnavailable, and ErrSettings or ErrUnsynced
+// where that is the reason.
 func Open(ctx context.Context, c Config) (*Engine, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	e := &Engine{}
-	if err := e.start(ctx, c); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w: %w", c.Dir, store.ErrUnavailable, err), e.Close())
+	where, err := "store "+c.Dir, error(nil)
+	if c.External != nil {
+		where = "NATS cluster"
+		err = e.connect(ctx, c)
+	} else {
+		err = e.embed(c)
+	}
+	if err == nil {
+		err = e.prepare(ctx, c)
+	}
+	if err == nil && c.External == nil && !c.lax {
+		err = flushFolders(c.Dir)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w: %w", where, store.ErrUnavailable, err), e.Close())
 	}
 	return e, nil
 }
@@ -78,10 +104,18 @@ func (e *Engine) Docs() store.Docs { return e.docs }
 // Queue is the queue of the engine.
 func (e *Engine) Queue() store.Queue { return e.queue }
 
-// Close stops the engine; everything acknowledged is on disk already.
+// Unsynced reports whether the operator let the engine run on servers that may
+// lose what they acknowledged.
+func (e *Engine) Unsynced() bool { return e.proof != nil && e.proof.waived }
+
+// Close stops the engine; everything acknowledged is on disk already. The
+// servers of a cluster go on.
 func (e *Engine) Close() error {
 	if e.queue != nil {
 		e.ended.Do(func() { close(e.queue.closed) })
+	}
+	if e.proof != nil {
+		e.proof.end()
 	}
 	if e.conn != nil {
 		e.conn.Close()
@@ -96,53 +130,64 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-func (e *Engine) start(ctx context.Context, c Config) (err error) {
+// embed starts the server in this process and connects to it.
+func (e *Engine) embed(c Config) (err error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return err
 	}
 	if e.lock, err = lockFile(filepath.Join(c.Dir, "lock")); err != nil {
 		return err
 	}
-	if e.srv, err = server.NewServer(options(c.Dir)); err != nil {
+	e.gate = newGate(c.Dir)
+	if e.srv, err = server.NewServer(options(c)); err != nil {
 		return err
 	}
-	if c.Log != nil {
-		e.srv.SetLoggerV2(logger{c.Log}, false, false, false)
-	}
+	e.srv.SetLoggerV2(logger{c.Log}, false, false, false)
 	e.srv.Start()
 	if !e.srv.ReadyForConnections(startLimit) {
 		return errors.New("the embedded server did not become ready")
 	}
-	// Without a buffer for reconnecting, a write fails at once while there is
-	// no connection, instead of being sent at some later time.
-	e.conn, err = nats.Connect("", nats.InProcessServer(e.srv), nats.ReconnectBufSize(-1), nats.MaxReconnects(-1))
-	if err != nil {
-		return err
-	}
+	e.conn, err = nats.Connect("", nats.InProcessServer(e.srv), noBuffer, nats.MaxReconnects(-1))
+	return err
+}
+
+// noBuffer makes a write fail at once while there is no connection, instead
+// of being sent at some later time.
+var noBuffer = nats.ReconnectBufSize(-1)
+
+// prepare opens the bucket and the queue.
+func (e *Engine) prepare(ctx context.Context, c Config) error {
 	j, err := js.New(e.conn, js.WithDefaultTimeout(answerLimit))
 	if err != nil {
 		return err
 	}
-	if e.docs, err = openDocs(ctx, j, e.conn, "docs"); err != nil {
+	if e.docs, err = openDocs(ctx, j, e, "docs", c.replicas()); err != nil {
 		return err
 	}
-	e.queue, err = openQueue(ctx, j, e.conn, c)
+	e.queue, err = openQueue(ctx, j, e, c)
 	return err
 }
 
-func options(dir string) *server.Options {
+func (c Config) replicas() int {
+	if c.External == nil {
+		return 1
+	}
+	return c.External.Replicas
+}
+
+func options(c Config) *server.Options {
 	return &server.Options{
 		ServerName:         "cipherdeck",
 		DontListen:         true,
 		JetStream:          true,
-		StoreDir:           filepath.Join(dir, "nats"),
-		SyncAlways:         true,
+		StoreDir:           filepath.Join(c.Dir, "nats"),
+		SyncAlways:         !c.lax,
 		NoSigs:             true,
 		NoLog:              true,
 		NoSystemAccount:    false,
 		MaxPayload:         1 << 20,
 		JetStreamMaxMemory: 64 << 20,
-		JetStreamMaxStore:  0, // three quarters of the disk
+		JetStreamMaxStore:  1 << 60, // the gate looks at the disk at each write; a limit set at the start would not rise when space is freed
 	}
 }
 

@@ -1,15 +1,8 @@
 package jetstream_test
 
 import (
-	"bufio"
-	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,19 +10,6 @@ import (
 	"cipherdeck/remote/store/jetstream"
 	"cipherdeck/remote/store/storetest"
 )
-
-// childDir in the environment makes the test program the writer that is killed.
-const childDir = "CIPHERDECK_TEST_STORE"
-
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(childDir); dir != "" {
-		if err := write(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
-	os.Exit(m.Run())
-}
 
 func open(t *testing.T, dir string, lease time.Duration) storetest.Engines {
 	t.Helper()
@@ -77,100 +57,5 @@ func TestClosed(t *testing.T) {
 	}
 	if _, err := e.Queue().Lease(t.Context(), "cpu", time.Second); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("lease: %v", err)
-	}
-}
-
-// write acknowledges documents and jobs on standard output until it is killed.
-func write(dir string) error {
-	ctx := context.Background()
-	e, err := jetstream.Open(ctx, jetstream.Config{Dir: dir, Lease: time.Hour})
-	if err != nil {
-		return err
-	}
-	start := os.Getpid()
-	for n := 0; ; n++ {
-		key := fmt.Sprintf("k/%d-%d", start, n)
-		rev, err := e.Docs().Put(ctx, key, []byte(key), 0)
-		if err != nil {
-			return err
-		}
-		if err := e.Queue().Enqueue(ctx, "cpu", fmt.Sprintf("%d-%d", start, n)); err != nil {
-			return err
-		}
-		fmt.Printf("%s %d\n", key, rev)
-	}
-}
-
-// TestKilled kills a writer several times and looks for all it acknowledged.
-func TestKilled(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "store")
-	acked := map[string]store.Rev{}
-	for round := range 5 {
-		killed(t, dir, 40+17*round, acked)
-	}
-	e := open(t, dir, time.Hour)
-	lost := 0
-	for key, rev := range acked {
-		d, err := e.Docs.Get(t.Context(), key)
-		if err != nil || string(d.Body) != key || d.Rev != rev {
-			lost++
-			t.Errorf("%s: %+v, %v; want revision %d", key, d, err, rev)
-		}
-	}
-	jobs := map[string]bool{}
-	for {
-		l, err := e.Queue.Lease(t.Context(), "cpu", 0)
-		if err != nil {
-			break
-		}
-		jobs[l.Job] = true
-		if err := e.Queue.Done(t.Context(), l); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for key := range acked {
-		if !jobs[strings.TrimPrefix(key, "k/")] {
-			lost++
-			t.Errorf("job %s is lost", key)
-		}
-	}
-	t.Logf("%d documents and jobs acknowledged over 5 kills, %d lost", len(acked), lost)
-}
-
-// killed runs the writer until it acknowledged n writes and kills it then.
-func killed(t *testing.T, dir string, n int, acked map[string]store.Rev) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	for got := 0; lines.Scan(); got++ {
-		key, rev, _ := strings.Cut(lines.Text(), " ")
-		r, err := strconv.ParseUint(rev, 10, 64)
-		if err != nil {
-			break // the line was cut
-		}
-		acked[key] = store.Rev(r)
-		if got == n {
-			if err := cmd.Process.Kill(); err != nil { // SIGKILL
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := cmd.Wait(); err == nil {
-		t.Fatal("the writer ended by itself")
-	}
-	if len(acked) < n {
-		t.Fatalf("only %d writes acknowledged", len(acked))
 	}
 }

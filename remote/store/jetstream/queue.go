@@ -42,23 +42,23 @@ type queue struct {
 
 var _ store.Queue = (*queue)(nil)
 
-func openQueue(ctx context.Context, j js.JetStream, conn *nats.Conn, c Config) (*queue, error) {
-	records, err := openDocs(ctx, j, conn, "leases")
+func openQueue(ctx context.Context, j js.JetStream, e *Engine, c Config) (*queue, error) {
+	records, err := openDocs(ctx, j, e, "leases", c.replicas())
 	if err != nil {
 		return nil, err
 	}
-	s, err := j.CreateOrUpdateStream(ctx, js.StreamConfig{
+	s, err := ensure(ctx, j, js.StreamConfig{
 		Name:      "JOBS",
 		Subjects:  []string{"jobs.>"},
 		Storage:   js.FileStorage,
 		Retention: js.WorkQueuePolicy,
 		Discard:   js.DiscardNew,
-		Replicas:  1,
+		Replicas:  c.replicas(),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("stream JOBS: %w", err)
+		return nil, err
 	}
-	q := &queue{js: j, conn: conn, stream: s, records: records, length: c.Lease, now: c.Now,
+	q := &queue{js: j, conn: e.conn, stream: s, records: records, length: c.Lease, now: c.Now,
 		classes: map[string]js.Consumer{}, bells: map[string]*bell{}, closed: make(chan struct{})}
 	return q, q.prune(ctx)
 }
@@ -169,12 +169,31 @@ func (q *queue) next(ctx context.Context, class string, wait time.Duration) (js.
 	if err := q.first(ctx, class, wait); err != nil {
 		return nil, fmt.Errorf("class %s: %w", class, err)
 	}
+	pause := time.NewTicker(leaderless)
+	defer pause.Stop()
+	for {
+		msg, err := q.fetch(ctx, class, time.Until(end))
+		if !errors.Is(err, nats.ErrNoResponders) || time.Until(end) <= 0 {
+			return msg, err
+		}
+		select { // its servers elect a leader; that is no reason to send a node away
+		case <-pause.C:
+		case <-q.closed:
+			return nil, fmt.Errorf("class %s: %w: closed", class, store.ErrUnavailable)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// leaderless is how long to wait before a consumer without a leader is asked
+// again.
+const leaderless = 100 * time.Millisecond
+
+func (q *queue) fetch(ctx context.Context, class string, wait time.Duration) (js.Msg, error) {
 	c, err := q.consumer(ctx, class)
 	if err != nil {
 		return nil, fmt.Errorf("class %s: %w: %w", class, store.ErrUnavailable, err)
-	}
-	if wait > 0 {
-		wait = time.Until(end)
 	}
 	var batch js.MessageBatch
 	if wait <= 0 {
