@@ -30,9 +30,10 @@ type Meta struct {
 	MaxHave      int    `json:"max_have"`
 	LeaseSeconds int    `json:"lease_seconds"`
 
-	Journal   string `json:"journal"`              // the log's key, as a vkey: pinned by clients
-	Alerts    int    `json:"alerts"`               // since the start: documents restored, damage mended
-	LastAlert int64  `json:"last_alert,omitempty"` // Unix seconds
+	Journal   string `json:"journal"`                   // the log's key, as a vkey: pinned by clients
+	Alerts    int    `json:"alerts"`                    // since the start: documents restored, damage mended
+	LastAlert int64  `json:"last_alert,omitempty"`      // Unix seconds
+	MayLose   bool   `json:"may_lose_writes,omitempty"` // its store may lose what it acknowledged, and the operator knows
 }
 
 // ChallengeReply starts a login.

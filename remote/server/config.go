@@ -16,6 +16,7 @@ import (
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/tlog"
 	"cipherdeck/remote/store/rooms"
+	"cipherdeck/remote/store/jetstream"
 )
 
 // ErrConfig is wrapped when a configuration is not valid.
@@ -31,7 +32,15 @@ const (
 // Digest. Where it runs is not.
 type Config struct {
 	Listen  string `json:"listen" cbor:"-"`   // host:port
-	DataDir string `json:"data_dir" cbor:"-"` // where everything is kept
+	DataDir string `json:"data_dir" cbor:"-"` // where everything is kept, with a cluster all but documents and jobs
+
+	// A cluster of NATS servers for documents and jobs; without one, they are in data_dir.
+	NATSServers     []string `json:"nats_servers" cbor:"-"`            // nats:// or tls:// URLs
+	NATSCredentials string   `json:"nats_credentials" cbor:"-"`        // file
+	NATSSystem      string   `json:"nats_system_credentials" cbor:"-"` // file; of the system account
+	NATSCA          string   `json:"nats_ca" cbor:"-"`                 // PEM file
+	NATSReplicas    int      `json:"nats_replicas" cbor:"-"`           // 1, 3 or 5
+	UnsafeNATSSync  bool     `json:"unsafe_nats_sync" cbor:"11,keyasint,omitempty"`
 
 	Blobs      rooms.Place  `json:"blobs" cbor:"-"`       // where ciphertext is kept
 	Mirror     *rooms.Place `json:"mirror" cbor:"-"`      // where a second copy of it is; null: there is none
@@ -66,7 +75,7 @@ func DefaultConfig() Config {
 		Listen: "127.0.0.1:7443", DataDir: "cipherdeck-data", Blobs: rooms.Place{Kind: rooms.File}, GraceHours: 30 * 24,
 		Product: "cipherdeck", Enrolment: EnrolOpen,
 		TokenTTLSeconds: 900, LeaseSeconds: 60, MaxAttempts: 3, MaxBlobBytes: 16 << 20,
-		MaxConnections: 1024, RatePerSecond: 500, RateBurst: 1000, HeaderLimitSeconds: 5,
+		NATSReplicas: 3, MaxConnections: 1024, RatePerSecond: 500, RateBurst: 1000, HeaderLimitSeconds: 5,
 	}
 }
 
@@ -133,6 +142,11 @@ func (c Config) Check() error {
 	if err := c.checkPlaces(); err != nil {
 		return err
 	}
+	if x := c.External(); x != nil {
+		if err := x.Check(); err != nil {
+			return fmt.Errorf("%w: nats_servers, nats_replicas: %w", ErrConfig, err)
+		}
+	}
 	return c.checkWitnesses()
 }
 
@@ -152,8 +166,18 @@ func (c Config) checkWitnesses() error {
 	return nil
 }
 
+// External is the cluster that keeps the documents and jobs; nil for none.
+func (c Config) External() *jetstream.External {
+	if len(c.NATSServers) == 0 {
+		return nil
+	}
+	return &jetstream.External{Servers: c.NATSServers, Credentials: c.NATSCredentials, System: c.NATSSystem, CA: c.NATSCA,
+		Replicas: c.NATSReplicas, Unsynced: c.UnsafeNATSSync}
+}
+
 // Digest is what is measured of the configuration: the SHA-256 of its
-// deterministic CBOR, without listen and data_dir.
+// deterministic CBOR, without listen, data_dir and the cluster; that its
+// servers may lose what they acknowledged is measured.
 func (c Config) Digest() ([32]byte, error) {
 	b, err := doc.Encode(c)
 	return sha256.Sum256(b), err

@@ -19,7 +19,7 @@ import (
 func (s *Server) meta(c *call) error {
 	n, last := s.alerts.seen()
 	return c.answer(http.StatusOK, api.Meta{Version: "v1", Product: s.cfg.Product, Enrolment: s.cfg.Enrolment,
-		MaxBlob: s.cfg.MaxBlobBytes, MaxHave: api.MaxHave, LeaseSeconds: s.cfg.LeaseSeconds,
+		MaxBlob: s.cfg.MaxBlobBytes, MaxHave: api.MaxHave, LeaseSeconds: s.cfg.LeaseSeconds, MayLose: s.engine.Unsynced(),
 		Journal: s.journal.Key().String(), Alerts: n, LastAlert: last})
 }
 

@@ -141,7 +141,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 }
 
 func (s *Server) openStore(ctx context.Context, dir string) (err error) {
-	s.engine, err = jetstream.Open(ctx, jetstream.Config{Dir: filepath.Join(dir, storeDir), Lease: s.cfg.lease(), Now: s.now, Log: s.log})
+	s.engine, err = jetstream.Open(ctx, jetstream.Config{Dir: filepath.Join(dir, storeDir), External: s.cfg.External(), Lease: s.cfg.lease(), Now: s.now, Log: s.log})
 	if err != nil {
 		return err
 	}

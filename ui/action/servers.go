@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"time"
 
 	"cipherdeck/attest"
@@ -42,8 +43,14 @@ func serverActions() []*Action {
 			Run: runManifest},
 		{ID: "serve", Title: "Run a server", Daemon: true,
 			Help: "Stores ciphertext and hands jobs to nodes. It measures itself into a software TPM, which proves the protocol and nothing about the machine. Prints its pairing code.",
-			Args: []Arg{config, {Name: "data", Flag: "data", Help: "folder of its state; overrides data_dir"}, {Name: "listen", Flag: "listen", Help: "host:port; overrides listen"}, untilEOF()},
-			Run:  runServe},
+			Args: []Arg{config, {Name: "data", Flag: "data", Help: "folder of its state; overrides data_dir"}, {Name: "listen", Flag: "listen", Help: "host:port; overrides listen"},
+				{Name: "nats", Flag: "nats", Many: true, Help: "nats:// or tls:// URL of a cluster that keeps documents and jobs; overrides nats_servers"},
+				{Name: "nats-creds", Flag: "nats-creds", Help: "file with its credentials or NKEY seed; overrides nats_credentials"},
+				{Name: "nats-system-creds", Flag: "nats-system-creds", Help: "the same of its system account, which says whether its servers flush; overrides nats_system_credentials"},
+				{Name: "nats-ca", Flag: "nats-ca", Help: "PEM file that its certificates are checked with; overrides nats_ca"},
+				{Name: "nats-replicas", Flag: "nats-replicas", Help: "copies of everything: 1, 3 or 5; overrides nats_replicas"},
+				{Name: "unsafe-nats-sync", Flag: "unsafe-nats-sync", Switch: true, Help: "run also on servers that may lose what they acknowledged, or where that is not known"}, untilEOF()},
+			Run: runServe},
 		{ID: "node", Title: "Run a compute node", Daemon: true,
 			Help: "Leases jobs from a server and evaluates them on ciphertext. Prints its user id; an owner lets it work with: grant PROJECT UID. Jobs run in the node's own process: there is no sandbox yet.",
 			Args: nodeArgs(),
@@ -109,7 +116,14 @@ func runAttest(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Res
 	if v == nil {
 		return Result{}, err
 	}
-	return Result{Data: viewVerdict(v), Text: VerdictLines(v)}, err
+	r, view := Result{Text: VerdictLines(v)}, viewVerdict(v)
+	if err == nil {
+		if view.MayLose, err = a.MayLose(ctx, args.Get("server")); view.MayLose {
+			r.Text = append(r.Text, "  ! its store may lose what it acknowledged: its operator runs it with --unsafe-nats-sync; keep your own copies")
+		}
+	}
+	r.Data = view
+	return r, err
 }
 
 // verdictView is a verdict in JSON.
@@ -120,6 +134,7 @@ type verdictView struct {
 	Version  uint64     `json:"manifest_version"`
 	NotAfter time.Time  `json:"not_after"`
 	Evidence id.ID      `json:"evidence"`
+	MayLose  bool       `json:"may_lose_writes"` // by the server's own word: not a link of the proof
 	Links    []linkView `json:"links"`
 }
 
@@ -166,7 +181,31 @@ func loadConfig(args Args) (server.Config, error) {
 	if l := args.Get("listen"); l != "" {
 		c.Listen = l
 	}
+	if err := clusterFlags(&c, args); err != nil {
+		return c, err
+	}
 	return c, c.Check()
+}
+
+// clusterFlags takes what is said of a cluster over what the file says.
+func clusterFlags(c *server.Config, args Args) error {
+	if all := args.All("nats"); len(all) > 0 {
+		c.NATSServers = all
+	}
+	for name, field := range map[string]*string{"nats-creds": &c.NATSCredentials, "nats-system-creds": &c.NATSSystem, "nats-ca": &c.NATSCA} {
+		if v := args.Get(name); v != "" {
+			*field = v
+		}
+	}
+	if v := args.Get("nats-replicas"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			return fmt.Errorf("%w: --nats-replicas %q: want 1, 3 or 5", app.ErrInput, v)
+		}
+		c.NATSReplicas = n
+	}
+	c.UnsafeNATSSync = c.UnsafeNATSSync || args.Has("unsafe-nats-sync")
+	return nil
 }
 
 func runServe(ctx context.Context, _ *app.App, args Args, sink progress.Sink) (Result, error) {

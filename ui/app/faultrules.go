@@ -27,7 +27,9 @@ import (
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/server"
 	"cipherdeck/remote/store"
+	"cipherdeck/remote/store/jetstream"
 	"cipherdeck/remote/store/rooms"
+	"cipherdeck/remote/store/space"
 	"cipherdeck/ui/clip"
 	"cipherdeck/vault"
 	"cipherdeck/vault/account"
@@ -226,6 +228,10 @@ func inputFaults() []faultRule {
 		{seal.ErrNotContainer, "not-sealed", ExitInput, "give a file made by cipherdeck seal"},
 		{chain.ErrLive, "too-large", ExitInput, "the project has more blobs than one list can name; split it"},
 		{rooms.ErrConfig, "config", ExitInput, "correct the named field; a file with a key must be readable by its owner only"},
+		{jetstream.ErrUnsynced, "store-unsynced", ExitConflict, "set jetstream { sync_interval: always } on each of its servers; or take the risk with --unsafe-nats-sync, which every client is then told"},
+		{jetstream.ErrSettings, "store-settings", ExitConflict, "change the stream with the nats program, or correct what serve is told; nothing was changed"},
+		{jetstream.ErrExternal, "store-cluster", ExitInput, "correct the named setting; docs/operations.md has an example"},
+		{space.ErrFull, "disk-full", ExitConflict, "free space on the disk of that folder; the store goes on by itself then"},
 		{server.ErrConfig, "config", ExitInput, "correct the named field; fields that are left out have their defaults"},
 		{account.ErrNodeFile, "not-a-node", ExitInput, "give --dir a folder of its own"},
 		{manifest.ErrShape, "manifest", ExitInput, "make it again with manifest make"},

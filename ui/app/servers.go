@@ -130,6 +130,17 @@ func (a *App) Attest(ctx context.Context, name string) (*attest.Verdict, error) 
 	return v, a.noteVersion(name, v)
 }
 
+// MayLose asks an attested server whether its store may lose what it
+// acknowledged.
+func (a *App) MayLose(ctx context.Context, name string) (bool, error) {
+	c, err := a.attested(name)
+	if err != nil {
+		return false, err
+	}
+	m, err := c.Meta(ctx)
+	return m.MayLose, err
+}
+
 // noteVersion remembers the highest manifest version, so that there is no way
 // back to an older release.
 func (a *App) noteVersion(name string, v *attest.Verdict) error {

@@ -39,7 +39,7 @@ import (
 
 // Config says where and how.
 type Config struct {
-	Dir      string           // of the server in this process; made if needed, readable by its owner only; one process at a time
+	Dir      string           // of the server in this process, made if needed, readable by its owner only; one process at a time; with a cluster only locked, and may be ""
 	External *External        // nil: the server in this process
 	Lease    time.Duration    // how long a lease lasts without Extend
 	Now      func() time.Time // nil: time.Now; only for Lease.Until
@@ -132,10 +132,7 @@ func (e *Engine) Close() error {
 
 // embed starts the server in this process and connects to it.
 func (e *Engine) embed(c Config) (err error) {
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return err
-	}
-	if e.lock, err = lockFile(filepath.Join(c.Dir, "lock")); err != nil {
+	if e.lock, err = lockDir(c.Dir); err != nil {
 		return err
 	}
 	e.gate = newGate(c.Dir)
@@ -149,6 +146,13 @@ func (e *Engine) embed(c Config) (err error) {
 	}
 	e.conn, err = nats.Connect("", nats.InProcessServer(e.srv), noBuffer, nats.MaxReconnects(-1))
 	return err
+}
+
+func lockDir(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return lockFile(filepath.Join(dir, "lock"))
 }
 
 // noBuffer makes a write fail at once while there is no connection, instead

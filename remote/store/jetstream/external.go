@@ -102,6 +102,11 @@ func (e *Engine) connect(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	e.gate = newGate("")
+	if c.Dir != "" { // what else is in this folder is one process's as well
+		if e.lock, err = lockDir(c.Dir); err != nil {
+			return err
+		}
+	}
 	if e.conn, err = x.dial(x.Credentials); err != nil {
 		return err
 	}
