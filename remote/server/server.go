@@ -57,6 +57,7 @@ type Server struct {
 	log       *slog.Logger
 	now       func() time.Time
 	pin       [32]byte
+	format    int // of the data directory
 	engine    *jetstream.Engine
 	accounts  *accounts
 	projects  *projects
@@ -74,6 +75,7 @@ type Server struct {
 	ak        *tpm2.AK
 	http      *http.Server
 	ln        net.Listener
+	control   *http.Server
 
 	stopping context.Context // ends first: no more waiting, no more leases
 	stop     context.CancelFunc
@@ -96,12 +98,12 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+		o.Log = discard()
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{cfg: o.Config, log: o.Log, now: o.Now, served: make(chan error, 1)}
+	s := &Server{cfg: o.Config, format: Format, log: o.Log, now: o.Now, served: make(chan error, 1)}
 	s.stopping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("start server: %w", err), s.Close())
@@ -113,6 +115,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
 		return err
 	}
+	if err := checkFormat(o.DataDir); err != nil {
+		return err
+	}
 	// The store's lock comes first: a second server on this directory must not
 	// count a start of the TPM or clear uploads of the first.
 	if err := s.openStore(ctx, o.DataDir); err != nil {
@@ -120,6 +125,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	}
 	cert, err := s.identity(o)
 	if err != nil {
+		return err
+	}
+	if err := checkStore(ctx, s.engine.Docs(), s.pin); err != nil {
 		return err
 	}
 	if err := s.openJournal(ctx, o); err != nil {
@@ -133,6 +141,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	}
 	s.verifier = auth.Verifier{SPKI: s.pin, Challenges: auth.NewChallenges(auth.MaxChallenges, s.now), Now: s.now}
 	s.limits = newLimits(s.cfg.RatePerSecond, s.cfg.RateBurst)
+	s.listenControl(o.DataDir)
 	if s.ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Listen); err != nil {
 		return err
 	}
@@ -253,6 +262,8 @@ func (s *Server) untilStop(ctx context.Context) (context.Context, context.Cancel
 	return ctx, func() { stop(); cancel() }
 }
 
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // Addr is host:port, with the port that was chosen for port 0.
 func (s *Server) Addr() string { return s.ln.Addr().String() }
 
@@ -282,6 +293,9 @@ func (s *Server) Close() (err error) {
 func (s *Server) close() error {
 	s.stop()
 	var all []error
+	if s.control != nil { // a backup under way breaks off, and is not whole
+		all = append(all, s.control.Close())
+	}
 	if s.http != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), drain)
 		defer cancel()

@@ -16,6 +16,7 @@ func Parts() []Part {
 		{"Projects and people", []string{"project", "people", "share", "revoke", "grant", "blobs"}},
 		{"Servers and nodes", []string{"server", "attest", "manifest", "serve", "node", "store"}},
 		{"Scripts", []string{"key", "fetch"}},
+		{"Running a server", []string{"backup", "restore", "migrate"}},
 		{"Blind runs", []string{"plan", "run", "demo"}},
 		{"This program", []string{"doctor", "version"}},
 	}

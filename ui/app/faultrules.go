@@ -25,6 +25,7 @@ import (
 	"cipherdeck/fhe/onnx"
 	"cipherdeck/fhe/score"
 	"cipherdeck/remote/api"
+	"cipherdeck/remote/backup"
 	"cipherdeck/remote/server"
 	"cipherdeck/remote/store"
 	"cipherdeck/remote/store/jetstream"
@@ -232,6 +233,8 @@ func inputFaults() []faultRule {
 		{jetstream.ErrSettings, "store-settings", ExitConflict, "change the stream with the nats program, or correct what serve is told; nothing was changed"},
 		{jetstream.ErrExternal, "store-cluster", ExitInput, "correct the named setting; docs/operations.md has an example"},
 		{space.ErrFull, "disk-full", ExitConflict, "free space on the disk of that folder; the store goes on by itself then"},
+		{server.ErrInTheWay, "exists", ExitConflict, "restore into a new folder; move the old one away if it is to be replaced"},
+		{server.ErrOlderData, "older-format", ExitInput, "stop the server and run: cipherdeck migrate --data DIR"},
 		{server.ErrConfig, "config", ExitInput, "correct the named field; fields that are left out have their defaults"},
 		{account.ErrNodeFile, "not-a-node", ExitInput, "give --dir a folder of its own"},
 		{manifest.ErrShape, "manifest", ExitInput, "make it again with manifest make"},
@@ -285,6 +288,13 @@ func storedFaults() []faultRule {
 		{vault.ErrRolledBack, "rollback", ExitDamaged, "somebody replaced the vault by an older copy while it was open"},
 		{vault.ErrDamaged, "damaged", ExitDamaged, cureBackup},
 		{private.ErrLocked, "in-use", ExitConflict, "end the other process that has it open, or wait for it"},
+		{server.ErrNewerData, "newer-format", ExitDamaged, cureNewer},
+		{server.ErrOtherData, "other-server", ExitDamaged, "put the files of one server together, or restore a backup of it"},
+		{server.ErrMissing, "incomplete", ExitDamaged, "use an older or another backup; nothing was changed"},
+		{backup.ErrNewer, "newer-format", ExitDamaged, cureNewer},
+		{backup.ErrTruncated, "incomplete", ExitDamaged, "use an older or another backup; nothing was changed"},
+		{backup.ErrBundle, "damaged", ExitDamaged, "use another backup, or say how it is sealed; nothing was changed"},
+		{store.ErrMismatch, "damaged", ExitDamaged, cureStored},
 		{project.ErrDamaged, "damaged", ExitDamaged, cureStored},
 		{cobblestone.ErrAuth, "damaged", ExitDamaged, cureStored},
 		{cobblestone.ErrTruncated, "damaged", ExitDamaged, cureStored},

@@ -108,6 +108,11 @@ func setup(e *testscript.Env) error {
 	e.Setenv("CIPHERDECK_UNLOCK_TIME", "1ms") // the least cost, or the scripts take minutes
 	e.Setenv("BIN", bin)
 	e.Setenv("SOFTHSM", softhsm())
+	old, err := filepath.Abs(filepath.Join("testdata", "olddata"))
+	if err != nil {
+		return err
+	}
+	e.Setenv("OLDDATA", old)
 	e.Setenv("ESC", "\x1b")
 	return nil
 }
