@@ -69,10 +69,12 @@ install:
 	if test -x bin/cipherdeck-pkcs11; then install -m 755 bin/cipherdeck-pkcs11 '$(DESTDIR)$(PREFIX)/bin/cipherdeck-pkcs11'; fi
 	install -m 644 LICENSE README.md CHANGELOG.md SECURITY.md '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck/'
 	cp -R docs '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck/'
+	install -d '$(DESTDIR)$(PREFIX)/share/cipherdeck/systemd'
+	install -m 644 assets/systemd/*.service assets/systemd/*.timer '$(DESTDIR)$(PREFIX)/share/cipherdeck/systemd/'
 
 uninstall:
 	rm -f '$(DESTDIR)$(PREFIX)/bin/cipherdeck' '$(DESTDIR)$(PREFIX)/bin/cipherdeck-pkcs11'
-	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck'
+	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck' '$(DESTDIR)$(PREFIX)/share/cipherdeck'
 
 clean:
 	rm -rf bin

@@ -36,7 +36,9 @@ func Serve(ctx context.Context, cfg server.Config, log *slog.Logger, sink progre
 		return err
 	}
 	sink.Note("serving", "code", s.Code())
+	notifyInit("READY=1")
 	<-ctx.Done()
+	notifyInit("STOPPING=1")
 	return s.Close()
 }
 
@@ -64,6 +66,7 @@ func Node(ctx context.Context, spec NodeSpec, runner job.Runner, log *slog.Logge
 		return err
 	}
 	sink.Note("working", "node", me.Account.UID.String())
+	notifyInit("READY=1")
 	return node.Node{Client: c, Runner: runner, Identity: me.Device, Log: log}.Run(ctx)
 }
 
