@@ -31,6 +31,9 @@ const (
 	maxName      = 64
 )
 
+// firstDevice is the name of the device that made the account.
+const firstDevice = "first"
+
 // UID names an account: the first 20 bytes of the SHA-256 of its signed
 // genesis. It cannot be chosen, and it pins every key in the genesis.
 type UID [20]byte
@@ -83,7 +86,8 @@ type genesis struct {
 	XWing   []byte `cbor:"7,keyasint"` // X-Wing encapsulation key, 1216 bytes
 }
 
-// Account is a verified account genesis.
+// Account is a verified account: its genesis and the links after it that were
+// followed. It is never changed: Next makes a new one.
 type Account struct {
 	UID     UID
 	Raw     []byte // the signed genesis
@@ -91,9 +95,15 @@ type Account struct {
 	Kind    Kind
 	Name    string
 	Created int64
-	Device  ed25519.PublicKey
-	XWing   []byte
-	RSA     *rsa.PublicKey // nil for a node
+	Device  ed25519.PublicKey // of the genesis; it may be revoked: see Devices
+	XWing   []byte            // in force
+	RSA     *rsa.PublicKey    // in force; nil for a node
+
+	Devices   []Device // in the order in which they were added; the first is the one of the genesis
+	Seq       uint64   // links followed
+	Head      id.ID    // id of the last one; of the genesis when there is none
+	Links     [][]byte // the signed links, in order
+	Rotations int      // how often RSA and XWing were changed
 }
 
 // NewAccount signs a genesis. rsaKey is nil for a node.
@@ -151,8 +161,15 @@ func OpenAccount(raw []byte) (*Account, error) {
 			return nil, fmt.Errorf("%w: key %s in the genesis did not sign it", ErrAccount, k)
 		}
 	}
-	a.Raw, a.ID, a.UID = append([]byte(nil), raw...), name, uidOf(raw)
-	return a, nil
+	return a, a.name(raw, name)
+}
+
+// name completes an account whose genesis raw has the id name.
+func (a *Account) name(raw []byte, name id.ID) error {
+	a.Raw, a.ID, a.UID, a.Head = append([]byte(nil), raw...), name, uidOf(raw), name
+	kid, err := doc.KeyIDOf(a.Device)
+	a.Devices = []Device{{ID: kid, Name: firstDevice, Sign: a.Device, XWing: a.XWing}}
+	return err
 }
 
 func (a *Account) signers() []crypto.PublicKey {

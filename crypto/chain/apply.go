@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -14,36 +15,54 @@ const maxWrap = 4 << 10
 // maxSealedKey bounds the previous epoch key sealed under the new one.
 const maxSealedKey = 256
 
-// apply changes n, which is a copy, by the rules of the link's kind. role is
-// the author's role before the link.
-func (n *State) apply(l *Link, role Role) error {
+// apply changes n, which is a copy of s, by the rules of the link's kind. Rights
+// are those that the author has in s.
+func (n *State) apply(l *Link, s *State) error {
+	may := func(op Op) error { return s.may(l, op) }
 	switch l.Kind {
 	case KindAdd:
-		return n.add(l, role)
+		return n.add(l, may)
+	case KindRole:
+		return n.role(l, may)
 	case KindRemove:
-		return n.remove(l, role)
+		return n.remove(l, may)
+	case KindLeave:
+		return n.leave(l)
 	case KindRotate:
-		return n.rotate(l, role)
+		return n.rotate(l, may)
 	case KindPut:
-		return n.put(l, role)
+		return n.put(l, may)
 	case KindGrant:
-		return n.grant(l, role)
+		return n.grant(l, may)
 	case KindUngrant:
-		return n.ungrant(l, role)
+		return n.ungrant(l, may)
+	case KindInvite:
+		return n.invite(l, may)
+	case KindUninvite:
+		return n.uninvite(l, may)
+	case KindDelegate:
+		return n.delegate(l, s)
+	case KindUndelegate:
+		return n.undelegate(l, may)
+	case KindAccount:
+		return n.account(l)
 	}
 	return fmt.Errorf("kind %q is not known", l.Kind)
 }
 
-func (n *State) add(l *Link, role Role) error {
+// right asks whether the author of the link under way may do op.
+type right func(op Op) error
+
+func (n *State) add(l *Link, may right) error {
 	var b AddBody
 	if err := doc.Decode(l.Body, &b); err != nil {
 		return err
 	}
-	a, err := OpenAccount(b.Account)
+	a, err := OpenAccountChain(b.Account, b.Links)
 	if err != nil {
 		return err
 	}
-	if b.Role == Nobody || b.Role > Auditor || a.Kind != Person {
+	if !b.Role.known() || a.Kind != Person {
 		return fmt.Errorf("only a person can be a member, with a known role")
 	}
 	if _, ok := n.Members[a.UID]; ok {
@@ -52,18 +71,62 @@ func (n *State) add(l *Link, role Role) error {
 	if len(n.Members) >= MaxMembers {
 		return fmt.Errorf("%d members is the most a project can have", MaxMembers)
 	}
+	if f, ok := n.Former[a.UID]; ok && !continues(f.Account, a) {
+		return fmt.Errorf("%w: %s was a member with %d account links, the link brings others", ErrKeysChanged, a.UID.Short(), f.Account.Seq)
+	}
 	// An auditor sees who did what and holds no key at all.
 	if (b.Role == Auditor) != (len(b.Wrap) == 0) || len(b.Wrap) > maxWrap {
 		return fmt.Errorf("field wrap does not fit role %s", b.Role)
 	}
-	if err := need(role, b.Role.manages()); err != nil {
+	if err := may(b.Role.manages()); err != nil {
 		return err
 	}
-	n.Members[a.UID] = Member{Account: a, Role: b.Role, Seq: l.Seq, Wrap: b.Wrap, Epoch: n.Epoch().Number}
+	invited := b.Invite != InviteID{}
+	if invited {
+		if err := n.use(b.Invite, b.Role, l.time()); err != nil {
+			return err
+		}
+	}
+	delete(n.Former, a.UID)
+	n.Members[a.UID] = Member{Account: a, Role: b.Role, Seq: l.Seq, Wrap: b.Wrap, Epoch: n.Epoch().Number, By: l.Author, Invited: invited}
+	n.members = id.ID{}
 	return nil
 }
 
-func (n *State) remove(l *Link, role Role) error {
+// continues reports whether b is a, or a with more links.
+func continues(a, b *Account) bool {
+	return a.UID == b.UID && b.Seq >= a.Seq && (a.Seq == 0 || bytes.Equal(a.Links[a.Seq-1], b.Links[a.Seq-1]))
+}
+
+func (n *State) role(l *Link, may right) error {
+	var b RoleBody
+	if err := doc.Decode(l.Body, &b); err != nil {
+		return err
+	}
+	m, ok := n.Members[b.UID]
+	switch {
+	case !ok:
+		return fmt.Errorf("%s is not a member", b.UID.Short())
+	case !b.Role.known() || b.Role == m.Role:
+		return fmt.Errorf("%s has that role already, or there is no such role", b.UID.Short())
+	case b.Role == Auditor || m.Role == Auditor:
+		return fmt.Errorf("an auditor holds no key: remove the member and add him again")
+	}
+	if err := may(m.Role.manages()); err != nil {
+		return err
+	}
+	if err := may(b.Role.manages()); err != nil {
+		return err
+	}
+	m.Role = b.Role
+	n.Members[b.UID], n.members = m, id.ID{}
+	if !n.owned() {
+		return ErrOwners
+	}
+	return nil
+}
+
+func (n *State) remove(l *Link, may right) error {
 	var b RemoveBody
 	if err := doc.Decode(l.Body, &b); err != nil {
 		return err
@@ -73,31 +136,55 @@ func (n *State) remove(l *Link, role Role) error {
 		return fmt.Errorf("%s is not a member", b.UID.Short())
 	}
 	if b.UID == l.Author {
-		return fmt.Errorf("a member cannot remove himself: he would know the new key; ask an owner")
+		return fmt.Errorf("a member cannot remove himself: he would know the new key; he can leave")
 	}
-	if err := need(role, m.Role.manages()); err != nil {
+	if err := may(m.Role.manages()); err != nil {
 		return err
 	}
-	delete(n.Members, b.UID)
-	n.Former[b.UID] = m
-	if !n.owned() {
-		return ErrOwners
+	if err := n.drop(b.UID); err != nil {
+		return err
 	}
 	return n.newEpoch(b.Epoch)
 }
 
-func (n *State) rotate(l *Link, role Role) error {
+func (n *State) leave(l *Link) error {
+	var b LeaveBody
+	if err := doc.Decode(l.Body, &b); err != nil {
+		return err
+	}
+	n.Due = n.Due || n.Members[l.Author].Role.Allows(OpRead)
+	return n.drop(l.Author)
+}
+
+// drop ends a membership, with all that the member lent and opened.
+func (n *State) drop(u UID) error {
+	n.Former[u] = n.Members[u]
+	delete(n.Members, u)
+	n.members = id.ID{}
+	for i, v := range n.Invites {
+		if v.By == u {
+			delete(n.Invites, i)
+		}
+	}
+	n.cutDelegations(func(d Delegation) bool { return d.By == u || d.To == u })
+	if !n.owned() {
+		return ErrOwners
+	}
+	return nil
+}
+
+func (n *State) rotate(l *Link, may right) error {
 	var b RotateBody
 	if err := doc.Decode(l.Body, &b); err != nil {
 		return err
 	}
-	if err := need(role, OpManage); err != nil {
+	if err := may(OpManage); err != nil {
 		return err
 	}
 	return n.newEpoch(b.Epoch)
 }
 
-func (n *State) put(l *Link, role Role) error {
+func (n *State) put(l *Link, may right) error {
 	var b PutBody
 	if err := doc.Decode(l.Body, &b); err != nil {
 		return err
@@ -106,10 +193,10 @@ func (n *State) put(l *Link, role Role) error {
 		return fmt.Errorf("field index is empty")
 	}
 	n.Index = b.Index
-	return need(role, OpWrite)
+	return may(OpWrite)
 }
 
-func (n *State) grant(l *Link, role Role) error {
+func (n *State) grant(l *Link, may right) error {
 	var b GrantBody
 	if err := doc.Decode(l.Body, &b); err != nil {
 		return err
@@ -122,11 +209,11 @@ func (n *State) grant(l *Link, role Role) error {
 		return fmt.Errorf("a grant is for a node, %s is a %s", a.UID.Short(), a.Kind)
 	}
 	name := id.Of(l.Body)
-	n.Grants[name] = Grant{ID: name, Node: a, NotAfter: time.Unix(b.NotAfter, 0)}
-	return need(role, OpGrant)
+	n.Grants[name] = Grant{ID: name, Node: a, NotAfter: time.Unix(b.NotAfter, 0), By: l.Author}
+	return may(OpGrant)
 }
 
-func (n *State) ungrant(l *Link, role Role) error {
+func (n *State) ungrant(l *Link, may right) error {
 	var b UngrantBody
 	if err := doc.Decode(l.Body, &b); err != nil {
 		return err
@@ -135,7 +222,19 @@ func (n *State) ungrant(l *Link, role Role) error {
 		return ErrGrant
 	}
 	delete(n.Grants, b.Grant)
-	return need(role, OpGrant)
+	return may(OpGrant)
+}
+
+// account is a link that brings account links: learn has followed them.
+func (n *State) account(l *Link) error {
+	var b AccountBody
+	if err := doc.Decode(l.Body, &b); err != nil {
+		return err
+	}
+	if len(l.Accounts) == 0 {
+		return fmt.Errorf("no account links come with it")
+	}
+	return nil
 }
 
 func (n *State) newEpoch(e Epoch) error {
@@ -145,7 +244,7 @@ func (n *State) newEpoch(e Epoch) error {
 	if len(e.Prev) == 0 || len(e.Prev) > maxSealedKey || e.Wraps.IsZero() {
 		return fmt.Errorf("new epoch lacks the previous key or the wraps")
 	}
-	n.Epochs = append(n.Epochs, e)
+	n.Epochs, n.Due = append(n.Epochs, e), false
 	return nil
 }
 
@@ -156,11 +255,4 @@ func (n *State) owned() bool {
 		}
 	}
 	return false
-}
-
-func need(r Role, op Op) error {
-	if !r.Allows(op) {
-		return fmt.Errorf("%w: role %s", ErrRight, r)
-	}
-	return nil
 }

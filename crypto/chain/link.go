@@ -8,13 +8,19 @@
 // believe the server. There is no secret here and nothing is unwrapped.
 //
 // The order of checks in Next is: size and encoding, project, sequence,
-// predecessor, author's role at that point, signature by the author's device,
-// the rules of the link's kind, epoch, state root.
+// predecessor, that the author is a member, the account links that come along,
+// that the author's device is valid in his account as the project knows it,
+// signatures, the rules of the link's kind and the author's right at that point,
+// epoch, state root.
+//
+// An account's links travel in the project's links (field accounts), so that a
+// project is verified from its own bytes alone and nobody's account can go
+// backwards in it.
 package chain
 
 import (
 	"crypto"
-	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -26,7 +32,7 @@ import (
 const LinkType = "project/link"
 
 // MaxLink bounds the signed form of a link, in bytes.
-const MaxLink = 64 << 10
+const MaxLink = 128 << 10
 
 // MaxMembers bounds a project.
 const MaxMembers = 1000
@@ -38,17 +44,37 @@ var (
 	ErrOrder  = errors.New("link does not follow the head")
 	ErrGrant  = errors.New("no valid grant for this node")
 	ErrOwners = errors.New("a project needs an owner: the last one cannot go")
+	ErrInvite = errors.New("invitation is not open: used, withdrawn or over")
 )
 
 // The kinds of link.
 const (
-	KindGenesis = "genesis"
-	KindAdd     = "add"
-	KindRemove  = "remove"
-	KindRotate  = "rotate"
-	KindPut     = "put"
-	KindGrant   = "grant"
-	KindUngrant = "ungrant"
+	KindGenesis    = "genesis"
+	KindAdd        = "add"
+	KindRole       = "role"
+	KindRemove     = "remove"
+	KindLeave      = "leave"
+	KindRotate     = "rotate"
+	KindPut        = "put"
+	KindGrant      = "grant"
+	KindUngrant    = "ungrant"
+	KindInvite     = "invite"
+	KindUninvite   = "uninvite"
+	KindDelegate   = "delegate"
+	KindUndelegate = "undelegate"
+	KindAccount    = "account"
+)
+
+// strong reports whether links of this kind need ML-DSA-65 beside Ed25519: all
+// that change who may do or read what. A put and a member's own account links
+// are Ed25519 alone; the links of an account are signed strongly themselves.
+func strong(kind string) bool { return kind != KindPut && kind != KindAccount }
+
+// Versions of a link. A chain may begin with links of version 1, which had one
+// Ed25519 signature each; after the first of version 2 there are no others.
+const (
+	linkV1 = 1
+	linkV2 = 2
 )
 
 // Link is the signed body of one step.
@@ -63,6 +89,19 @@ type Link struct {
 	Kind    string  `cbor:"8,keyasint"`
 	Body    doc.Raw `cbor:"9,keyasint"`
 	Root    id.ID   `cbor:"10,keyasint"` // of the state after this link
+
+	// Since version 2.
+	Device   doc.KeyID `cbor:"11,keyasint,omitzero"`  // of the author
+	Account  id.ID     `cbor:"12,keyasint,omitzero"`  // head of the author's account, after Accounts
+	Accounts []News    `cbor:"13,keyasint,omitempty"` // account links that the project does not have yet
+}
+
+// News are links of a member's account, those after the ones that the project
+// has.
+type News struct {
+	_     struct{} `cbor:",toarray"`
+	UID   UID
+	Links [][]byte
 }
 
 // Epoch is a change of the project key. Wraps names a blob: the new key
@@ -90,11 +129,26 @@ type GenesisBody struct {
 	Epoch Epoch    `cbor:"3,keyasint"`
 }
 
+// InviteID names an invitation.
+type InviteID [16]byte
+
+// String is the hex of i.
+func (i InviteID) String() string { return hex.EncodeToString(i[:]) }
+
 // AddBody makes somebody a member.
 type AddBody struct {
-	Account []byte `cbor:"1,keyasint"` // signed account genesis
-	Role    Role   `cbor:"2,keyasint"`
-	Wrap    []byte `cbor:"3,keyasint"` // the epoch key for the new member
+	Account []byte   `cbor:"1,keyasint"`           // signed account genesis
+	Role    Role     `cbor:"2,keyasint"`           //
+	Wrap    []byte   `cbor:"3,keyasint"`           // the epoch key for the new member
+	Links   [][]byte `cbor:"4,keyasint,omitempty"` // his account's links
+	Invite  InviteID `cbor:"5,keyasint,omitzero"`  // the invitation that this uses up
+}
+
+// RoleBody changes what a member may do. An auditor holds no key, so nobody
+// becomes one or stops being one this way: remove and add him.
+type RoleBody struct {
+	UID  UID  `cbor:"1,keyasint"`
+	Role Role `cbor:"2,keyasint"`
 }
 
 // RemoveBody ends a membership. The new epoch is in the same link, so there is
@@ -103,6 +157,40 @@ type RemoveBody struct {
 	UID   UID   `cbor:"1,keyasint"`
 	Epoch Epoch `cbor:"2,keyasint"`
 }
+
+// LeaveBody ends the author's own membership. He cannot make the next epoch,
+// whose key he would know: the state says that one is due (State.Due).
+type LeaveBody struct{}
+
+// InviteBody opens an invitation. The secret that answers it is not here.
+type InviteBody struct {
+	ID       InviteID `cbor:"1,keyasint"`
+	Role     Role     `cbor:"2,keyasint"`
+	NotAfter int64    `cbor:"3,keyasint"` // Unix seconds
+}
+
+// UninviteBody withdraws an invitation.
+type UninviteBody struct {
+	ID InviteID `cbor:"1,keyasint"`
+}
+
+// DelegateBody lends some of the author's rights to another member until a
+// time. With Parent set, they are rights that were lent to the author by that
+// delegation. What is lent can be lent on, never more and never longer.
+type DelegateBody struct {
+	To       UID   `cbor:"1,keyasint"`
+	Ops      []Op  `cbor:"2,keyasint"` // ascending; OpWrite to OpManage
+	NotAfter int64 `cbor:"3,keyasint"` // Unix seconds
+	Parent   id.ID `cbor:"4,keyasint,omitzero"`
+}
+
+// UndelegateBody ends a delegation early, and all that were made from it.
+type UndelegateBody struct {
+	ID id.ID `cbor:"1,keyasint"` // SHA-256 of the delegation's body, see BodyID
+}
+
+// AccountBody is empty: the link brings account links and nothing else.
+type AccountBody struct{}
 
 // RotateBody changes the project key.
 type RotateBody struct {
@@ -125,25 +213,27 @@ type UngrantBody struct {
 	Grant id.ID `cbor:"1,keyasint"` // SHA-256 of the grant's body
 }
 
-// open decodes raw and verifies its signature by the device that who finds.
-func open(raw []byte, who func(*Link) (ed25519.PublicKey, error)) (*Link, id.ID, error) {
+// open decodes raw and verifies that exactly the keys signed it that who names.
+func open(raw []byte, who func(*Link) ([]crypto.PublicKey, error)) (*Link, id.ID, error) {
 	var l Link
-	keys := func(k doc.KeyID, body []byte) (crypto.PublicKey, error) {
-		if err := doc.Decode(body, &l); err != nil {
-			return nil, err
+	var want []crypto.PublicKey
+	keys := func(k doc.KeyID, body []byte) (_ crypto.PublicKey, err error) {
+		if want == nil {
+			if err := doc.Decode(body, &l); err != nil {
+				return nil, err
+			}
+			if want, err = who(&l); err != nil {
+				return nil, err
+			}
 		}
-		pub, err := who(&l)
-		if err != nil {
-			return nil, err
-		}
-		return doc.Keys(pub)(k, nil)
+		return doc.Keys(want...)(k, nil)
 	}
 	s, name, err := doc.Open(raw, LinkType, MaxLink, keys)
+	if err == nil {
+		err = signedByAll(s, want)
+	}
 	if err != nil {
 		return nil, id.ID{}, fmt.Errorf("%w: %w", ErrLink, err)
-	}
-	if len(s.Sigs) != 1 {
-		return nil, id.ID{}, fmt.Errorf("%w: %d signatures, want 1", ErrLink, len(s.Sigs))
 	}
 	return &l, name, nil
 }

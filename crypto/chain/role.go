@@ -31,6 +31,9 @@ func ParseRole(s string) Role {
 	return Nobody
 }
 
+// known reports whether r is a role that somebody can have.
+func (r Role) known() bool { return r > Nobody && r <= Auditor }
+
 // Op is one kind of thing done to a project.
 type Op uint8
 
@@ -44,6 +47,24 @@ const (
 	OpManage           // add, change and remove members up to writer
 	OpOwn              // the same for admins and owners
 )
+
+// String is the word for op.
+func (op Op) String() string {
+	if int(op) >= opCount {
+		return "unknown"
+	}
+	return [...]string{"audit", "read", "write", "job", "grant", "manage", "own"}[op]
+}
+
+// ParseOp reads a word.
+func ParseOp(s string) (Op, bool) {
+	for op := OpAudit; int(op) < opCount; op++ {
+		if op.String() == s {
+			return op, true
+		}
+	}
+	return 0, false
+}
 
 // opCount is how many operations there are.
 const opCount = int(OpOwn) + 1

@@ -2,7 +2,7 @@ package chain
 
 import (
 	"bytes"
-	"crypto/ed25519"
+	"crypto"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,6 +19,8 @@ type Member struct {
 	Seq     uint64 // of the link that added him
 	Wrap    []byte // epoch key from that link; nil for the owner of the genesis
 	Epoch   uint32 // epoch of that wrap
+	By      UID    // who added him
+	Invited bool   // by an invitation
 }
 
 // Grant is a node that may run jobs.
@@ -26,27 +28,42 @@ type Grant struct {
 	ID       id.ID // SHA-256 of the grant's body
 	Node     *Account
 	NotAfter time.Time
+	By       UID
+}
+
+// Invite is an open invitation.
+type Invite struct {
+	Role     Role
+	NotAfter time.Time
+	By       UID
 }
 
 // State is a project after one of its links. A State is never changed: Next
 // makes a new one.
 type State struct {
-	Project id.ID
-	Nonce   [32]byte
-	Seq     uint64
-	Head    id.ID
-	Members map[UID]Member
-	Former  map[UID]Member // removed members, as they last were
-	Grants  map[id.ID]Grant
-	Epochs  []Epoch // all of them; the last is in force
-	Index   id.ID   // zero while the project is empty
-	Last    Link    // the link that led here
+	Project     id.ID
+	Version     uint8 // of the last link
+	Nonce       [32]byte
+	Seq         uint64
+	Head        id.ID
+	Members     map[UID]Member
+	Former      map[UID]Member // removed members, as they last were
+	Grants      map[id.ID]Grant
+	Invites     map[InviteID]Invite
+	Delegations map[id.ID]Delegation
+	Epochs      []Epoch // all of them; the last is in force
+	Index       id.ID   // zero while the project is empty
+	Due         bool    // somebody who left, or a device that was revoked, knows the epoch's key
+	Last        Link    // the link that led here
+
+	members id.ID // digest of Members, zero when it must be computed
 }
 
 // Epoch is the epoch in force.
 func (s *State) Epoch() Epoch { return s.Epochs[len(s.Epochs)-1] }
 
-// Allows reports whether u may do op now.
+// Allows reports whether u's role may do op. What was lent to u is not looked
+// at: see AllowsAt.
 func (s *State) Allows(u UID, op Op) bool { return s.Members[u].Role.Allows(op) }
 
 // GrantFor finds grant i for node at time now. Errors wrap ErrGrant.
@@ -67,49 +84,93 @@ func (s *State) GrantFor(i id.ID, node UID, now time.Time) (Grant, error) {
 func Begin(raw []byte) (*State, error) {
 	var b GenesisBody
 	var owner *Account
-	l, name, err := open(raw, func(l *Link) (ed25519.PublicKey, error) {
+	l, name, err := open(raw, func(l *Link) ([]crypto.PublicKey, error) {
 		if err := doc.Decode(l.Body, &b); err != nil {
 			return nil, err
 		}
 		var err error
-		owner, err = OpenAccount(b.Owner)
-		if err != nil {
+		if owner, err = OpenAccount(b.Owner); err != nil {
 			return nil, err
 		}
-		return owner.Device, nil
+		if owner.UID != l.Author {
+			return nil, fmt.Errorf("the genesis must be written by its owner")
+		}
+		return signers(l, &owner, linkV1)
 	})
 	if err != nil {
 		return nil, err
 	}
 	zero := id.ID{}
 	switch {
-	case l.V != 1 || l.Kind != KindGenesis || l.Seq != 0 || l.Prev != zero || l.Project != zero:
+	case l.Kind != KindGenesis || l.Seq != 0 || l.Prev != zero || l.Project != zero:
 		return nil, fmt.Errorf("%w: not a genesis", ErrLink)
-	case owner.Kind != Person || owner.UID != l.Author:
-		return nil, fmt.Errorf("%w: the genesis must be written by its owner", ErrLink)
+	case len(l.Accounts) > 1 || len(l.Accounts) == 1 && l.Accounts[0].UID != l.Author:
+		return nil, fmt.Errorf("%w: a genesis brings its owner's account links only", ErrLink)
+	case owner.Kind != Person:
+		return nil, fmt.Errorf("%w: a project is owned by a person", ErrLink)
 	case b.Epoch.Number != 1 || l.Epoch != 1 || len(b.Epoch.Prev) != 0:
 		return nil, fmt.Errorf("%w: a project starts at epoch 1", ErrLink)
 	}
-	s := &State{Project: name, Nonce: b.Nonce, Head: name, Epochs: []Epoch{b.Epoch}, Grants: map[id.ID]Grant{}, Last: *l,
-		Former:  map[UID]Member{},
-		Members: map[UID]Member{owner.UID: {Account: owner, Role: Owner}}}
+	s := first(b, owner)
+	s.Project, s.Head, s.Last, s.Version = name, name, *l, l.V
 	return s, s.checkRoot(l)
+}
+
+// first is the state that a genesis leads to, before it has a name.
+func first(b GenesisBody, owner *Account) *State {
+	return &State{
+		Nonce: b.Nonce, Epochs: []Epoch{b.Epoch},
+		Members: map[UID]Member{owner.UID: {Account: owner, Role: Owner, By: owner.UID}}, Former: map[UID]Member{},
+		Grants: map[id.ID]Grant{}, Invites: map[InviteID]Invite{}, Delegations: map[id.ID]Delegation{},
+	}
+}
+
+// signers are the keys that must sign l, whose author's account is *a. The
+// account links that l brings for him are followed first. before is the least
+// version that l may have.
+func signers(l *Link, a **Account, before uint8) ([]crypto.PublicKey, error) {
+	switch {
+	case l.V < before || l.V > linkV2 || l.V == 0:
+		return nil, fmt.Errorf("field v is %d, want %d to %d", l.V, before, linkV2)
+	case l.V == linkV1 && (l.Device != doc.KeyID{} || !l.Account.IsZero() || len(l.Accounts) != 0):
+		return nil, fmt.Errorf("fields 11 to 13 in a link of version 1")
+	case l.V == linkV1:
+		return []crypto.PublicKey{(*a).Device}, nil
+	}
+	for _, n := range l.Accounts {
+		if n.UID == l.Author {
+			next, err := (*a).Follow(n.Links)
+			if err != nil {
+				return nil, err
+			}
+			*a = next
+		}
+	}
+	if l.Account != (*a).Head {
+		return nil, fmt.Errorf("the author's account is at %s, the link says %s", (*a).Head.Short(), l.Account.Short())
+	}
+	d, ok := (*a).Valid(l.Device)
+	if !ok {
+		return nil, fmt.Errorf("%w: device %s is not a valid one of %s", ErrRight, l.Device, l.Author.Short())
+	}
+	keys := d.keys(strong(l.Kind))
+	if keys == nil {
+		return nil, fmt.Errorf("a link %s needs an ML-DSA-65 signature, and device %s has no such key", l.Kind, l.Device)
+	}
+	return keys, nil
 }
 
 // Next verifies raw as the link that follows s and returns the state after it.
 // Errors wrap ErrLink; also ErrOrder when raw does not follow the head, and
 // ErrRight when its author may not do that.
 func (s *State) Next(raw []byte) (*State, error) {
-	l, name, err := open(raw, s.author)
+	n := s.clone()
+	l, name, err := open(raw, n.author)
 	if err != nil {
 		return nil, err
 	}
-	if l.V != 1 {
-		return nil, fmt.Errorf("%w: field v is %d, want 1", ErrLink, l.V)
-	}
-	n := s.clone()
-	n.Seq, n.Head, n.Last = l.Seq, name, *l
-	if err := n.apply(l, s.Members[l.Author].Role); err != nil {
+	n.Seq, n.Head, n.Last, n.Version = l.Seq, name, *l, l.V
+	if err := n.apply(l, s); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrLink, l.Kind, err)
 	}
 	if l.Epoch != n.Epoch().Number {
@@ -118,58 +179,61 @@ func (s *State) Next(raw []byte) (*State, error) {
 	return n, n.checkRoot(l)
 }
 
-func (s *State) author(l *Link) (ed25519.PublicKey, error) {
-	if l.Project != s.Project || l.Seq != s.Seq+1 || l.Prev != s.Head {
-		return nil, fmt.Errorf("%w: seq %d after %s, head is seq %d %s", ErrOrder, l.Seq, l.Prev.Short(), s.Seq, s.Head.Short())
+// author checks the place of l, follows the account links that it brings, and
+// gives the keys that must have signed it. n is the copy that becomes the state
+// after l.
+func (n *State) author(l *Link) ([]crypto.PublicKey, error) {
+	if l.Project != n.Project || l.Seq != n.Seq+1 || l.Prev != n.Head {
+		return nil, fmt.Errorf("%w: seq %d after %s, head is seq %d %s", ErrOrder, l.Seq, l.Prev.Short(), n.Seq, n.Head.Short())
 	}
-	m, ok := s.Members[l.Author]
+	m, ok := n.Members[l.Author]
 	if !ok {
 		return nil, fmt.Errorf("%w: %s is not a member", ErrRight, l.Author.Short())
 	}
-	return m.Account.Device, nil
+	keys, err := signers(l, &m.Account, n.Version)
+	if err != nil {
+		return nil, err
+	}
+	return keys, n.learn(l)
+}
+
+// learn follows the account links that l brings.
+func (n *State) learn(l *Link) error {
+	for i, news := range l.Accounts {
+		m, ok := n.Members[news.UID]
+		if !ok || len(news.Links) == 0 {
+			return fmt.Errorf("account links of %s, who is not a member, or none", news.UID.Short())
+		}
+		if i > 0 && bytes.Compare(l.Accounts[i-1].UID[:], news.UID[:]) >= 0 {
+			return fmt.Errorf("field accounts is not in ascending order")
+		}
+		old := m.Account
+		next, err := old.Follow(news.Links)
+		if err != nil {
+			return err
+		}
+		m.Account = next
+		n.Members[news.UID], n.members = m, id.ID{}
+		n.Due = n.Due || m.Role.Allows(OpRead) && exposes(old, next)
+	}
+	return nil
+}
+
+// exposes reports whether somebody may hold the keys of old who should not read
+// on: a device was revoked, or the keys were changed.
+func exposes(old, next *Account) bool {
+	if next.Rotations != old.Rotations {
+		return true
+	}
+	return slices.ContainsFunc(next.Devices, func(d Device) bool { return d.Revoked > old.Seq })
 }
 
 func (s *State) clone() *State {
 	n := *s
 	n.Members, n.Former = maps.Clone(s.Members), maps.Clone(s.Former)
-	n.Grants, n.Epochs = maps.Clone(s.Grants), slices.Clone(s.Epochs)
+	n.Grants, n.Invites, n.Delegations = maps.Clone(s.Grants), maps.Clone(s.Invites), maps.Clone(s.Delegations)
+	n.Epochs = slices.Clip(s.Epochs) // appending copies
 	return &n
-}
-
-func (s *State) checkRoot(l *Link) error {
-	root, err := s.Root()
-	if err != nil {
-		return err
-	}
-	if root != l.Root {
-		return fmt.Errorf("%w: state root is %s, computed %s", ErrLink, l.Root.Short(), root.Short())
-	}
-	return nil
-}
-
-// Root is the digest of everything a link can change: members and roles,
-// grants, epoch, index.
-func (s *State) Root() (id.ID, error) {
-	type member struct {
-		_       struct{} `cbor:",toarray"`
-		UID     UID
-		Account id.ID
-		Role    Role
-	}
-	type body struct {
-		_       struct{} `cbor:",toarray"`
-		Members []member
-		Grants  []id.ID
-		Epoch   Epoch
-		Index   id.ID
-	}
-	b := body{Epoch: s.Epoch(), Index: s.Index, Grants: slices.SortedFunc(maps.Keys(s.Grants), id.Compare)}
-	for _, u := range SortedUIDs(s.Members) {
-		m := s.Members[u]
-		b.Members = append(b.Members, member{UID: u, Account: m.Account.ID, Role: m.Role})
-	}
-	enc, err := doc.Encode(b)
-	return id.Of(enc), err
 }
 
 // SortedUIDs are the keys of m, ascending.

@@ -25,6 +25,9 @@ import (
 	"fmt"
 	"io"
 
+	"filippo.io/mldsa"
+	mldsax509 "filippo.io/mldsa/x509"
+
 	"cipherdeck/crypto/id"
 )
 
@@ -53,7 +56,8 @@ type KeyID [16]byte
 func (k KeyID) String() string { return hex.EncodeToString(k[:]) }
 
 // Sig is one signature. The algorithm is not written down: the key decides it
-// (Ed25519, or RSA-PSS with SHA-256 and a 32-byte salt).
+// (Ed25519; ML-DSA-65 of FIPS 204 with an empty context; or RSA-PSS with SHA-256
+// and a 32-byte salt).
 type Sig struct {
 	_   struct{} `cbor:",toarray"`
 	Key KeyID
@@ -68,18 +72,26 @@ type Signed struct {
 	Sigs []Sig
 }
 
-// KeyFunc finds the public key for k: an ed25519.PublicKey or *rsa.PublicKey.
+// KeyFunc finds the public key for k: an ed25519.PublicKey, *mldsa.PublicKey or
+// *rsa.PublicKey.
 // body is the not yet verified body, for documents that carry their own keys.
 type KeyFunc func(k KeyID, body []byte) (crypto.PublicKey, error)
 
 // KeyIDOf names a public key. Errors wrap ErrKey.
 func KeyIDOf(pub crypto.PublicKey) (KeyID, error) {
-	der, err := x509.MarshalPKIXPublicKey(pub)
+	der, err := marshalPKIX(pub)
 	if err != nil {
 		return KeyID{}, fmt.Errorf("%w: %v", ErrKey, err)
 	}
 	sum := sha256.Sum256(der)
 	return KeyID(sum[:16]), nil
+}
+
+func marshalPKIX(pub crypto.PublicKey) ([]byte, error) {
+	if k, ok := pub.(*mldsa.PublicKey); ok {
+		return mldsax509.MarshalPKIXPublicKey(k) // RFC 9881
+	}
+	return x509.MarshalPKIXPublicKey(pub)
 }
 
 // Keys is a KeyFunc over a fixed set of keys.
@@ -116,7 +128,8 @@ type fixed []byte
 func (f fixed) Read(p []byte) (int, error) { return copy(p, f), nil }
 
 // Sign encodes body and signs it with every signer, in order. Signers are
-// ed25519.PrivateKey, *rsa.PrivateKey or Same.
+// ed25519.PrivateKey, *mldsa.PrivateKey of ML-DSA-65, *rsa.PrivateKey or Same. The
+// first two sign the same document to the same bytes each time.
 func Sign(typ string, body any, signers ...crypto.Signer) ([]byte, error) {
 	b, err := Encode(body)
 	if err != nil {
@@ -202,6 +215,8 @@ func sign(k crypto.Signer, msg []byte) (Sig, error) {
 	switch k := k.(type) {
 	case ed25519.PrivateKey:
 		sig = ed25519.Sign(k, msg)
+	case *mldsa.PrivateKey:
+		sig, err = k.SignDeterministic(msg, nil)
 	case *rsa.PrivateKey:
 		sig, err = signPSS(rand.Reader, k, msg)
 	case Same:
@@ -223,6 +238,10 @@ func verify(pub crypto.PublicKey, msg, sig []byte) error {
 	switch p := pub.(type) {
 	case ed25519.PublicKey:
 		if len(p) == ed25519.PublicKeySize && ed25519.Verify(p, msg, sig) {
+			return nil
+		}
+	case *mldsa.PublicKey:
+		if p.Parameters() == mldsa.MLDSA65() && mldsa.Verify(p, msg, sig, nil) == nil {
 			return nil
 		}
 	case *rsa.PublicKey:

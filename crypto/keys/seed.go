@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"filippo.io/keygen"
+	"filippo.io/mldsa"
 )
 
 // SeedSize is the length of a Seed in bytes.
@@ -85,6 +86,16 @@ func Ed25519(s Seed) (ed25519.PrivateKey, error) {
 		return nil, err
 	}
 	return ed25519.NewKeyFromSeed(k), nil
+}
+
+// MLDSA derives the ML-DSA-65 signature key of s (FIPS 204; the seed is ξ of
+// algorithm 6).
+func MLDSA(s Seed) (*mldsa.PrivateKey, error) {
+	k, err := s.derive("cipherdeck/v1/ml-dsa-65", mldsa.PrivateKeySize)
+	if err != nil {
+		return nil, err
+	}
+	return mldsa.NewPrivateKey(mldsa.MLDSA65(), k)
 }
 
 // XWing derives the X-Wing decryption key of s; its 32-byte form is the seed

@@ -10,6 +10,7 @@ import (
 
 	"cipherdeck/attest"
 	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 )
 
@@ -30,6 +31,7 @@ type Config struct {
 	UID       chain.UID
 	Device    ed25519.PrivateKey
 	Account   []byte                // signed account genesis, for Enrol
+	Links     [][]byte              // and the account's links after it
 	Bearer    string                // an API key, instead of UID, Device and Account; "": log in
 	Policy    *attest.Policy        // nil: the pin only, as nodes do
 	Now       func() time.Time      // nil: time.Now
@@ -105,26 +107,52 @@ func (c *Client) Meta(ctx context.Context) (Meta, error) {
 	return m, err
 }
 
-// Enrol makes the client's account known to the server. It may be repeated.
+// Enrol makes the client's account known to the server, with those of its links
+// that the server does not have. It may be repeated.
 func (c *Client) Enrol(ctx context.Context) error {
-	return c.do(ctx, request{method: http.MethodPut, path: "/v1/accounts/" + c.cfg.UID.String(), body: c.cfg.Account, typ: TypeCBOR, public: true, again: true}, nil)
+	path := "/v1/accounts/" + c.cfg.UID.String()
+	if err := c.do(ctx, request{method: http.MethodPut, path: path, body: c.cfg.Account, typ: TypeCBOR, public: true, again: true}, nil); err != nil {
+		return err
+	}
+	for _, l := range c.cfg.Links {
+		if err := c.PutAccountLink(ctx, c.cfg.UID, l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Account is the signed genesis of account u, which names itself by its hash:
-// one that does not match u is refused.
-func (c *Client) Account(ctx context.Context, u chain.UID) ([]byte, error) {
-	var raw []byte
-	if err := c.do(ctx, request{method: http.MethodGet, path: "/v1/accounts/" + u.String(), again: true}, &raw); err != nil {
+// PutAccountLink hands in the next link of account u. It may be repeated;
+// ErrConflict when the account has another link there.
+func (c *Client) PutAccountLink(ctx context.Context, u chain.UID, raw []byte) error {
+	path := "/v1/accounts/" + u.String() + "/links"
+	return c.do(ctx, request{method: http.MethodPost, path: path, body: raw, typ: TypeCBOR, public: true, again: true}, nil)
+}
+
+// Account is account u with all of its links, which the server cannot invent
+// but may hold back. The genesis names itself by its hash: one that does not
+// match u is refused.
+func (c *Client) Account(ctx context.Context, u chain.UID) (*chain.Account, error) {
+	path := "/v1/accounts/" + u.String()
+	var raw, list []byte
+	if err := c.do(ctx, request{method: http.MethodGet, path: path, again: true}, &raw); err != nil {
 		return nil, err
 	}
-	a, err := chain.OpenAccount(raw)
+	if err := c.do(ctx, request{method: http.MethodGet, path: path + "/links", again: true}, &list); err != nil {
+		return nil, err
+	}
+	var links [][]byte
+	if err := doc.Decode(list, &links); err != nil {
+		return nil, fmt.Errorf("account %s: %w", u, err)
+	}
+	a, err := chain.OpenAccountChain(raw, links)
 	if err != nil {
 		return nil, fmt.Errorf("account %s: %w", u, err)
 	}
 	if a.UID != u {
 		return nil, fmt.Errorf("account %s: %w: the server gave %s", u, ErrDamaged, a.UID)
 	}
-	return raw, nil
+	return a, nil
 }
 
 // Projects are the projects that the account is a member of.

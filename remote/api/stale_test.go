@@ -39,6 +39,7 @@ func age(t *testing.T) *aged {
 		c.OnVerdict = func(*attest.Verdict) { a.verdicts.Add(1) }
 	})
 	a.Project = rt.NewProject(t, c, who)
+	a.Project.Now = now
 	a.plain = rt.Client(t, srv, who, func(c *api.Config) { c.Now = now }).Project(a.ID())
 	return a
 }

@@ -126,13 +126,14 @@ type JobsReply struct {
 
 // Lease is a job handed to a node.
 type Lease struct {
-	Project id.ID  `json:"project"`
-	Job     id.ID  `json:"job"`
-	Doc     []byte `json:"doc"`    // doc.Signed of a job.JobDoc
-	Author  []byte `json:"author"` // signed account genesis of who asked
-	Token   string `json:"token"`
-	Attempt int    `json:"attempt"`
-	Seconds int    `json:"seconds"` // until it ends, counted from now: clocks may differ
+	Project     id.ID    `json:"project"`
+	Job         id.ID    `json:"job"`
+	Doc         []byte   `json:"doc"`                   // doc.Signed of a job.JobDoc
+	Author      []byte   `json:"author"`                // signed account genesis of who asked
+	AuthorLinks [][]byte `json:"authorLinks,omitempty"` // and the links after it
+	Token       string   `json:"token"`
+	Attempt     int      `json:"attempt"`
+	Seconds     int      `json:"seconds"` // until it ends, counted from now: clocks may differ
 }
 
 // LeaseReport is what a node says of a job that it holds.

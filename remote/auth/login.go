@@ -37,7 +37,7 @@ type Entry struct {
 // its nonce, also when it is refused. Errors wrap ErrLogin.
 func (v Verifier) Check(cs *tls.ConnectionState, raw []byte, a *chain.Account) (Entry, error) {
 	var l api.Login
-	s, _, err := doc.Open(raw, api.LoginType, api.MaxLogin, DeviceKeys(a))
+	s, _, err := doc.Open(raw, api.LoginType, api.MaxLogin, a.Keys())
 	if err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
@@ -57,9 +57,6 @@ func (v Verifier) Check(cs *tls.ConnectionState, raw []byte, a *chain.Account) (
 	}
 	return Entry{nonce, s.Sigs[0].Key}, v.bound(l, ekm)
 }
-
-// DeviceKeys finds the device keys of an account that may log in now.
-func DeviceKeys(a *chain.Account) doc.KeyFunc { return doc.Keys(a.Device) }
 
 // bound compares what was signed with what this end of the connection sees.
 func (v Verifier) bound(l api.Login, ekm []byte) error {

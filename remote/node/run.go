@@ -60,11 +60,11 @@ func (n Node) guarded(ctx context.Context, j job.JobDoc, in job.Blobs, p progres
 // the account that the server gave with it; see the package comment for what
 // that is not worth.
 func (n Node) open(l api.Lease) (j job.JobDoc, err error) {
-	author, err := chain.OpenAccount(l.Author)
+	author, err := chain.OpenAccountChain(l.Author, l.AuthorLinks)
 	if err != nil {
 		return j, err
 	}
-	s, name, err := doc.Open(l.Doc, job.DocType, job.MaxDoc, doc.Keys(author.Device))
+	s, name, err := doc.Open(l.Doc, job.DocType, job.MaxDoc, author.Keys())
 	if err != nil {
 		return j, err
 	}

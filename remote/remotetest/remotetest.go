@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/mldsa"
+
 	"cipherdeck/attest"
 	"cipherdeck/attest/manifest"
 	"cipherdeck/crypto/chain"
@@ -25,11 +27,19 @@ import (
 	"cipherdeck/remote/server"
 )
 
-// Who is an account with its key.
+// Who is an account with its keys.
 type Who struct {
 	*chain.Account
-	Key ed25519.PrivateKey
+	Key  ed25519.PrivateKey
+	PQ   *mldsa.PrivateKey // nil for a node
+	Root *rsa.PrivateKey   // nil for a node
 }
+
+// Signer is what w signs links of a project with.
+func (w Who) Signer() chain.Key { return chain.Key{Sign: w.Key, PQ: w.PQ} }
+
+// Author is who signs links of w's account.
+func (w Who) Author() chain.Author { return chain.Author{Root: w.Root, Device: w.Signer()} }
 
 // root makes one RSA key for all persons of a test program: making them is
 // slow, and their accounts differ by the device key.
@@ -58,7 +68,17 @@ func account(t testing.TB, kind chain.Kind, name string, k *rsa.PrivateKey) Who 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Who{a, device}
+	w := Who{Account: a, Key: device, Root: k}
+	if k == nil {
+		return w
+	}
+	if w.PQ, err = mldsa.GenerateKey(mldsa.MLDSA65()); err != nil {
+		t.Fatal(err)
+	}
+	if w.Account, err = a.GivePQ(w.Author(), 1); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 // Config is a server on any port, with the data in dir. It is patient, so that
@@ -92,7 +112,7 @@ func Start(t testing.TB, o server.Options) *server.Server {
 // Client is a client of s for w.
 func Client(t testing.TB, s *server.Server, w Who, edit ...func(*api.Config)) *api.Client {
 	t.Helper()
-	c := api.Config{Addr: s.Addr(), Pin: s.Pin(), UID: w.UID, Device: w.Key, Account: w.Raw}
+	c := api.Config{Addr: s.Addr(), Pin: s.Pin(), UID: w.UID, Device: w.Key, Account: w.Raw, Links: w.Links}
 	for _, e := range edit {
 		e(&c)
 	}
@@ -117,6 +137,7 @@ type Project struct {
 	State *chain.State
 	Owner Who
 	Grant id.ID
+	Now   func() time.Time // of the owner's links; nil: time.Now
 	rev   uint64
 }
 
@@ -125,7 +146,7 @@ func NewProject(t testing.TB, c *api.Client, owner Who) *Project {
 	t.Helper()
 	var nonce [32]byte
 	_, _ = rand.Read(nonce[:])
-	raw, st, err := chain.Start(chain.GenesisBody{Nonce: nonce, Owner: owner.Raw, Epoch: chain.Epoch{Number: 1, Wraps: id.Of([]byte("wraps"))}}, owner.Account, owner.Key, time.Now())
+	raw, st, err := chain.Start(chain.GenesisBody{Nonce: nonce, Owner: owner.Raw, Epoch: chain.Epoch{Number: 1, Wraps: id.Of([]byte("wraps"))}}, owner.Account, owner.Signer(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +164,11 @@ func NewProject(t testing.TB, c *api.Client, owner Who) *Project {
 // Sign makes a link after the head, by the owner.
 func (p *Project) Sign(t testing.TB, kind string, body any) ([]byte, *chain.State) {
 	t.Helper()
-	raw, next, err := p.State.Extend(kind, body, p.Owner.UID, p.Owner.Key, time.Now())
+	now := time.Now()
+	if p.Now != nil {
+		now = p.Now()
+	}
+	raw, next, err := p.State.Extend(kind, body, p.Owner.Account, p.Owner.Signer(), now)
 	if err != nil {
 		t.Fatal(err)
 	}

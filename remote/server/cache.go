@@ -48,6 +48,13 @@ func (c *cache[K, V]) put(k K, v V) {
 	c.total += n
 }
 
+// forget makes the next question for k go to the store.
+func (c *cache[K, V]) forget(k K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop(k)
+}
+
 func (c *cache[K, V]) drop(k K) {
 	if v, ok := c.known[k]; ok {
 		c.total -= c.size(v)
@@ -60,7 +67,13 @@ const overhead = 512
 
 // sizeOf is about the bytes that an account takes: as it was signed, and once
 // more taken apart.
-func sizeOf(a *chain.Account) int { return overhead + 2*len(a.Raw) }
+func sizeOf(a *chain.Account) int {
+	n := len(a.Raw)
+	for _, l := range a.Links {
+		n += len(l)
+	}
+	return overhead + 2*n
+}
 
 // sizeOfState is about the bytes that a state takes, as if it shared nothing.
 func sizeOfState(s *chain.State) int {

@@ -139,7 +139,7 @@ func (s *Server) identify(c *call) error {
 		c.who, err = s.accounts.get(c.r.Context(), u)
 	}
 	if err == nil && c.key == nil {
-		if _, err := auth.DeviceKeys(c.who)(c.login.Device, nil); err != nil {
+		if _, ok := c.who.Valid(c.login.Device); !ok {
 			return s.stranger(c) // the device was revoked after it logged in
 		}
 	}
@@ -187,7 +187,7 @@ func (s *Server) admitTo(c *call, rt route) (err error) {
 	if err != nil {
 		return err
 	}
-	return allow(c.head.state.Allows(c.who.UID, rt.op))
+	return allow(c.head.state.AllowsAt(c.who.UID, rt.op, s.now()))
 }
 
 func (s *Server) rate(who string) error {

@@ -8,11 +8,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/api"
+	"cipherdeck/remote/auth"
 	"cipherdeck/remote/store"
 )
 
@@ -112,6 +115,48 @@ func (s *Server) account(c *call) error {
 	return c.bytes(http.StatusOK, api.TypeCBOR, acc.Raw)
 }
 
+// accountLinks answers with the links after the genesis, oldest first.
+func (s *Server) accountLinks(c *call) error {
+	u, err := chain.ParseUID(c.r.PathValue("uid"))
+	if err != nil {
+		return err
+	}
+	acc, err := s.accounts.get(c.r.Context(), u)
+	if err != nil {
+		return err
+	}
+	body, err := doc.Encode(append([][]byte{}, acc.Links...))
+	if err != nil {
+		return err
+	}
+	return c.bytes(http.StatusOK, api.TypeCBOR, body)
+}
+
+// putAccountLink takes the next link of an enrolled account. It needs no login:
+// the account's own keys sign it, and a device that it adds could not log in
+// before.
+func (s *Server) putAccountLink(c *call) error {
+	u, err := chain.ParseUID(c.r.PathValue("uid"))
+	if err != nil {
+		return err
+	}
+	raw, err := c.raw()
+	if err != nil {
+		return err
+	}
+	if err := s.accepting(); err != nil {
+		return err
+	}
+	seq, fresh, err := s.accounts.append(c.r.Context(), u, raw)
+	if err != nil {
+		return err
+	}
+	if err := s.record(c, accountLinkEntry(u, seq, raw)); err != nil {
+		return err
+	}
+	return c.stored(fresh)
+}
+
 func (s *Server) listProjects(c *call) error {
 	all, err := s.projects.of(c.r.Context(), c.who.UID)
 	if err != nil {
@@ -174,6 +219,9 @@ func (s *Server) putHead(c *call) error {
 	if err := s.accepting(); err != nil {
 		return err
 	}
+	if err := s.fresh(c.who, next.Last); err != nil {
+		return err
+	}
 	_, rev, err := s.projects.advance(ctx, c.head, raw)
 	if err != nil {
 		return err
@@ -183,6 +231,19 @@ func (s *Server) putHead(c *call) error {
 	}
 	c.w.Header().Set("ETag", etag(rev))
 	return c.answer(http.StatusOK, api.RevReply{Rev: uint64(rev)})
+}
+
+// fresh refuses a link of a device that its owner has revoked, though the
+// project does not know that yet, and one that is not dated now: rights that end
+// at a time must not be used with a link that claims to be older.
+func (s *Server) fresh(who *chain.Account, l chain.Link) error {
+	if _, ok := who.Valid(l.Device); !ok && l.V > 1 {
+		return denied()
+	}
+	if d := s.now().Sub(time.UnixMilli(l.Time)).Abs(); d > auth.MaxSkew {
+		return invalid("time", "the link is dated %s away from the server's clock, limit %s", d.Round(time.Second), auth.MaxSkew)
+	}
+	return nil
 }
 
 func etag(r store.Rev) string { return `"` + strconv.FormatUint(uint64(r), 10) + `"` }

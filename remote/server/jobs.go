@@ -38,7 +38,7 @@ type jobs struct {
 // submit takes a signed job document of author in the project s.
 func (j *jobs) submit(ctx context.Context, s *chain.State, author *chain.Account, raw []byte) (id.ID, error) {
 	var d job.JobDoc
-	signed, name, err := doc.Open(raw, job.DocType, job.MaxDoc, doc.Keys(author.Device))
+	signed, name, err := doc.Open(raw, job.DocType, job.MaxDoc, author.Keys())
 	if err != nil {
 		return id.ID{}, err
 	}
@@ -196,7 +196,7 @@ func (j *jobs) start(ctx context.Context, node *chain.Account, l store.Lease) (*
 		return nil, errors.Join(err, j.queue.Retry(ctx, l, rest, "could not start"))
 	}
 	j.leases.note(n, node.UID, until)
-	return &api.Lease{Project: n.project, Job: n.job, Doc: r.Raw, Author: author.Raw, Token: l.Token,
+	return &api.Lease{Project: n.project, Job: n.job, Doc: r.Raw, Author: author.Raw, AuthorLinks: author.Links, Token: l.Token,
 		Attempt: r.Attempt, Seconds: int(j.length / time.Second)}, nil
 }
 
@@ -232,7 +232,7 @@ func (j *jobs) ended(ctx context.Context, n jobName, r *record) string {
 	if _, err := h.state.GrantFor(d.Grant, r.Node, j.now()); err != nil {
 		return "the node's grant ended before it was done"
 	}
-	if !h.state.Allows(r.Author, chain.OpJob) {
+	if !h.state.AllowsAt(r.Author, chain.OpJob, j.now()) {
 		return "who asked for it may not do so any more"
 	}
 	return ""

@@ -138,6 +138,10 @@ func accountEntry(acc *chain.Account) journal.Entry {
 	return journal.Entry{Action: tlog.ActAccount, Object: accountTag(acc.UID), Body: acc.Raw, Actor: acc.UID[:]}
 }
 
+func accountLinkEntry(u chain.UID, seq uint64, raw []byte) journal.Entry {
+	return journal.Entry{Action: tlog.ActAccountLink, Object: accountTag(u), Body: raw, Actor: u[:], Seq: seq}
+}
+
 func linkEntry(pid id.ID, l *chain.Link, raw []byte) journal.Entry {
 	e := journal.Entry{Action: tlog.ActLink, Object: projectTag(pid), Body: raw, Actor: l.Author[:], Seq: l.Seq}
 	if l.Seq == 0 {

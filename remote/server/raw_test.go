@@ -193,8 +193,8 @@ func TestOversized(t *testing.T) {
 	for path, size := range map[string]int{
 		"POST /v1/auth/login":                              16<<10 + 1,
 		"PUT /v1/accounts/" + s.owner.UID.String():         8<<10 + 1,
-		"PUT /v1/projects/" + s.p.ID().String() + "/head":  64<<10 + 1,
-		"POST /v1/projects":                                64<<10 + 1,
+		"PUT /v1/projects/" + s.p.ID().String() + "/head":  128<<10 + 1,
+		"POST /v1/projects":                                128<<10 + 1,
 		"POST /v1/projects/" + s.p.ID().String() + "/jobs": 4<<10 + 1,
 	} {
 		method, target, _ := bytes.Cut([]byte(path), []byte(" "))

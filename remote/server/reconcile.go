@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"cipherdeck/fhe/job"
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/journal"
+	"cipherdeck/remote/store"
 )
 
 // compareEvery is how often store and journal are compared while a server runs.
@@ -115,6 +117,27 @@ func (c *comparison) accounts(ctx context.Context) error {
 			if _, err := c.entry(ctx, accountEntry(acc)); err != nil {
 				return err
 			}
+			if err := c.accountLinks(ctx, acc); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// accountLinks records the links of an account that the store has, as far as
+// they are sound.
+func (c *comparison) accountLinks(ctx context.Context, acc *chain.Account) error {
+	links, err := c.s.accounts.links(ctx, acc.UID)
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return err
+	}
+	for _, raw := range links {
+		if acc, err = acc.Next(raw); err != nil {
+			return nil // what the journal has is put back
+		}
+		if _, err := c.entry(ctx, accountLinkEntry(acc.UID, acc.Seq, raw)); err != nil {
+			return err
 		}
 	}
 	return nil

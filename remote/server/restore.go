@@ -58,7 +58,7 @@ func (c *comparison) wanted() []*wanted {
 
 func (c *comparison) restore(ctx context.Context, w *wanted) error {
 	switch w.leaves[0].Action {
-	case tlog.ActAccount:
+	case tlog.ActAccount, tlog.ActAccountLink:
 		return c.account(ctx, w)
 	case tlog.ActProject, tlog.ActLink:
 		return c.project(ctx, w)
@@ -111,9 +111,85 @@ func put(ctx context.Context, docs store.Docs, key string, body []byte, keep fun
 }
 
 func (c *comparison) account(ctx context.Context, w *wanted) error {
-	if c.now[w.object].sound {
+	if !c.now[w.object].sound {
+		if err := c.genesis(ctx, w); err != nil {
+			return err
+		}
+	}
+	return c.chain(ctx, w)
+}
+
+// chain puts the links of an account back when the store has fewer than the
+// journal, or others.
+func (c *comparison) chain(ctx context.Context, w *wanted) error {
+	first, ok := w.newest(tlog.ActAccount)
+	if _, any := w.newest(tlog.ActAccountLink); !ok || !any {
 		return nil
 	}
+	raw, ok := c.body(first)
+	if !ok {
+		return nil
+	}
+	acc, err := chain.OpenAccount(raw)
+	if err != nil {
+		return nil // said by genesis
+	}
+	have, err := c.s.accounts.links(ctx, acc.UID)
+	if err == nil {
+		if now, err := acc.Follow(have); err == nil && now.Seq >= uint64(w.count(tlog.ActAccountLink)) {
+			return nil
+		}
+	}
+	last := first
+	for {
+		l, ok := w.at(tlog.ActAccountLink, acc.Seq+1)
+		if !ok {
+			break
+		}
+		if raw, ok = c.body(l); !ok {
+			break
+		}
+		next, err := acc.Next(raw)
+		if err != nil {
+			c.lost(l, err)
+			break
+		}
+		acc, last = next, l
+	}
+	body, err := doc.Encode(linksDoc{V: 1, Links: acc.Links})
+	if err != nil {
+		return err
+	}
+	did, err := put(ctx, c.s.accounts.docs, linksKey(acc.UID), body, func(d store.Doc) bool { return bytes.Equal(d.Body, body) })
+	if did {
+		c.s.accounts.known.forget(acc.UID)
+		c.restored(last, fmt.Sprintf("%d links of account %s", acc.Seq, acc.UID.Short()))
+	}
+	return err
+}
+
+// count is how many links of the action the journal has, each number once.
+func (w *wanted) count(action string) int {
+	seen := map[uint64]bool{}
+	for _, l := range w.leaves {
+		if l.Action == action {
+			seen[l.Seq] = true
+		}
+	}
+	return len(seen)
+}
+
+// at finds the leaf of an action with a number.
+func (w *wanted) at(action string, seq uint64) (tlog.Leaf, bool) {
+	for _, l := range w.leaves {
+		if l.Action == action && l.Seq == seq {
+			return l, true
+		}
+	}
+	return tlog.Leaf{}, false
+}
+
+func (c *comparison) genesis(ctx context.Context, w *wanted) error {
 	l, ok := w.newest(tlog.ActAccount)
 	if !ok {
 		return nil

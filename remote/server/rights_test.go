@@ -47,6 +47,7 @@ func TestRights(t *testing.T) {
 	defer extra()
 	p := s.p.ID().String()
 	blob := id.Of([]byte("plan")).String()
+	links := "/v1/accounts/" + s.owner.UID.String() + "/links"
 	table := map[string]string{
 		//                                                  nobody wrong expired stranger auditor reader writer admin owner idle busy other  key one off low bad
 		"GET /v1/meta":                                ". . . . . . . . . . . .  . . . . .",
@@ -55,6 +56,8 @@ func TestRights(t *testing.T) {
 		"POST /v1/auth/login":                         ". . . . . . . . . . . .  . . . . .",
 		"PUT /v1/accounts/" + s.owner.UID.String():    ". . . . . . . . . . . .  . . . . .",
 		"GET /v1/accounts/" + s.owner.UID.String():    "u u u . . . . . . . . .  f f f f u",
+		"GET " + links:                                "u u u . . . . . . . . .  f f f f u",
+		"POST " + links:                               ". . . . . . . . . . . .  . . . . .", // its own keys sign it
 		"GET /v1/checks/" + strings.Repeat("0f", 32):  ". . . . . . . . . . . .  . . . . .",
 		"PUT /v1/checks/" + strings.Repeat("0f", 32):  "u u u . . . . . . f f f  f f f f u",
 		"GET /v1/journal/checkpoint":                  ". . . . . . . . . . . .  . . . . .",
@@ -366,7 +369,7 @@ func TestEnrolment(t *testing.T) {
 	forged[len(forged)-1] ^= 1
 	wantErr(t, "forged", rt.Client(t, s.srv, new, func(c *api.Config) { c.Account = forged }).Enrol(t.Context()), api.ErrInvalid)
 	got, err := s.client.Account(t.Context(), s.node.UID)
-	if err != nil || !bytes.Equal(got, s.node.Raw) {
+	if err != nil || !bytes.Equal(got.Raw, s.node.Raw) {
 		t.Errorf("account of the node: %v", err)
 	}
 	_, err = s.client.Account(t.Context(), new.UID)

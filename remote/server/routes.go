@@ -46,6 +46,7 @@ func routes(c Config) []route {
 		{"POST", "/v1/auth/challenge", anybody, 0, maxSmall, false, (*Server).challenge},
 		{"POST", "/v1/auth/login", anybody, 0, maxSmall, false, (*Server).login},
 		{"PUT", "/v1/accounts/{uid}", anybody, 0, chain.MaxGenesis, false, (*Server).enrol},
+		{"POST", "/v1/accounts/{uid}/links", anybody, 0, chain.MaxAccountLink, false, (*Server).putAccountLink},
 		{"GET", "/v1/checks/{name}", anybody, 0, 0, false, (*Server).getChecks},
 
 		{"GET", "/v1/journal/checkpoint", anybody, 0, 0, false, (*Server).checkpoint},
@@ -63,6 +64,7 @@ func routes(c Config) []route {
 		{"DELETE", "/v1/keys/{id}", person, 0, 0, false, (*Server).revokeKey},
 		{"POST", "/v1/keys/{id}/rotate", person, 0, maxSmall, false, (*Server).rotateKey},
 		{"GET", "/v1/accounts/{uid}", someone, 0, 0, false, (*Server).account},
+		{"GET", "/v1/accounts/{uid}/links", someone, 0, 0, false, (*Server).accountLinks},
 		{"PUT", "/v1/checks/{name}", person, 0, secret.MaxCheck, false, (*Server).putCheck}, // its own keys only
 		{"GET", "/v1/projects", someone, 0, 0, false, (*Server).listProjects},
 		{"POST", "/v1/projects", person, 0, chain.MaxLink, false, (*Server).createProject},

@@ -13,6 +13,7 @@ import (
 	"cipherdeck/crypto/words"
 	"cipherdeck/remote/api"
 	"cipherdeck/vault"
+	"cipherdeck/vault/account"
 )
 
 // KeyFacts is what can be shown of an identity's keys.
@@ -120,6 +121,34 @@ func (a *App) PublishCheck(ctx context.Context, server string) error {
 // enrol makes my account known to the server and, when it follows from a typed
 // secret, publishes the check value. A server that has no room for it or does
 // not know check values is as good for everything else.
+// strengthen gives an account that an older program made its ML-DSA key, when
+// it is first needed: a vault that is only read stays as it is.
+func (a *App) strengthen() error {
+	var acc vault.Account
+	if err := a.view(func(s vault.State) { acc = s.Account }); err != nil {
+		return err
+	}
+	if len(acc.Links) > 0 {
+		return nil
+	}
+	err := a.update(func(s *vault.State) error {
+		done, _, err := account.Complete(s.Account, a.Now())
+		s.Account, acc = done, done
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	me, err := account.Load(acc)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.me = me
+	a.mu.Unlock()
+	return nil
+}
+
 func (a *App) enrol(ctx context.Context, c *api.Client) error {
 	if err := c.Enrol(ctx); err != nil {
 		return err

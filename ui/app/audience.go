@@ -212,7 +212,11 @@ func (a *App) openers(ctx context.Context, o Opener) ([]seal.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []seal.Identity{seal.Pair(me.Pair), &epochs{app: a, ctx: ctx, known: map[string]answer{}}}, nil
+	ids := []seal.Identity{seal.Pair(me.Pair)}
+	for _, p := range me.Former {
+		ids = append(ids, seal.Pair(p))
+	}
+	return append(ids, &epochs{app: a, ctx: ctx, known: map[string]answer{}}), nil
 }
 
 // epochs opens stanzas that are addressed to an epoch of a project that the
@@ -297,7 +301,7 @@ func (a *App) NamesOf(ctx context.Context, i seal.Info) []string {
 	known := map[doc.KeyID]string{me.Pair.Public().XWingKeyID(): "you"}
 	people := func(s vault.State) {
 		for _, p := range s.People {
-			if acc, err := chain.OpenAccount(p.Genesis); err == nil {
+			if acc, err := chain.OpenAccountChain(p.Genesis, p.Links); err == nil {
 				known[keys.Public{XWing: acc.XWing}.XWingKeyID()] = p.Name
 			}
 		}

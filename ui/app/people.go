@@ -37,11 +37,7 @@ func (a *App) account(ctx context.Context, server string, uid chain.UID) (*chain
 	if err != nil {
 		return nil, err
 	}
-	raw, err := c.Account(ctx, uid)
-	if err != nil {
-		return nil, err
-	}
-	return chain.OpenAccount(raw)
+	return c.Account(ctx, uid)
 }
 
 func (a *App) remember(other *chain.Account, said string) (Person, error) {
@@ -63,7 +59,7 @@ func (a *App) remember(other *chain.Account, said string) (Person, error) {
 		if !known {
 			old.Added = a.Now().Unix()
 		}
-		s.People[p.UID] = vault.Person{Name: other.Name, Genesis: other.Raw, Verified: how, Added: old.Added}
+		s.People[p.UID] = vault.Person{Name: other.Name, Genesis: other.Raw, Links: other.Links, Hints: old.Hints, Verified: how, Added: old.Added}
 		return nil
 	})
 	return p, err
@@ -79,7 +75,7 @@ func (a *App) People() ([]Person, error) {
 	var bad error
 	err = a.view(func(s vault.State) {
 		for _, p := range s.People {
-			acc, err := chain.OpenAccount(p.Genesis)
+			acc, err := chain.OpenAccountChain(p.Genesis, p.Links)
 			if err != nil {
 				bad = err
 				continue
@@ -110,5 +106,5 @@ func (a *App) verified(uid chain.UID, unverified bool) (*chain.Account, error) {
 	if p.Verified == "" && !unverified {
 		return nil, fmt.Errorf("%w: %s: compare the eight words with him, then: people add %s --words \"…\"", ErrVerify, p.Name, uid)
 	}
-	return chain.OpenAccount(p.Genesis)
+	return chain.OpenAccountChain(p.Genesis, p.Links)
 }

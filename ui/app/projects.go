@@ -49,6 +49,9 @@ func (p place) GetBlob(ctx context.Context, i id.ID, off, n int64) (io.ReadClose
 
 // storeAs is the pool that project ciphertext goes over, and who I am.
 func (a *App) storeAs(server string) (*api.Client, *account.Me, error) {
+	if err := a.strengthen(); err != nil {
+		return nil, nil, err
+	}
 	c, err := a.store(server)
 	if err != nil {
 		return nil, nil, err
@@ -164,7 +167,7 @@ func (a *App) Invitations(ctx context.Context, server string) ([]id.ID, error) {
 
 // Enrol makes my account known to a pinned server.
 func (a *App) Enrol(ctx context.Context, server string) error {
-	c, err := a.store(server)
+	c, _, err := a.storeAs(server)
 	if err != nil {
 		return err
 	}

@@ -204,7 +204,7 @@ func (a *App) client(k clientKey) (*api.Client, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: server %q; pin it first: server add CODE", ErrName, k.server)
 	}
-	cfg := api.Config{Addr: s.Addr, Pin: s.Pin, UID: me.Account.UID, Device: me.Device, Account: me.Account.Raw, Now: a.cfg.Now}
+	cfg := api.Config{Addr: s.Addr, Pin: s.Pin, UID: me.Account.UID, Device: me.Device, Account: me.Account.Raw, Links: me.Account.Links, Now: a.cfg.Now}
 	if k.attested {
 		if len(s.Signers) == 0 {
 			return nil, fmt.Errorf("%w: server %q is pinned for storage only; say whose manifests you accept: server add CODE --signer KEY --root KIND", ErrInput, k.server)

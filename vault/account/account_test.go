@@ -65,9 +65,9 @@ func TestLoadRefusesOthersKeys(t *testing.T) {
 	}{
 		"device":         {func(a *vault.Account) { a.Device = bob.Device }, ErrMismatch},
 		"RSA key":        {func(a *vault.Account) { a.RSA = bob.RSA }, ErrMismatch},
-		"genesis":        {func(a *vault.Account) { a.Genesis = bob.Genesis }, ErrMismatch},
-		"node's genesis": {func(a *vault.Account) { a.Genesis, a.Device = node.Genesis, node.Seed }, ErrMismatch},
-		"no genesis":     {func(a *vault.Account) { a.Genesis = nil }, chain.ErrAccount},
+		"genesis":        {func(a *vault.Account) { a.Genesis, a.Links = bob.Genesis, bob.Links }, ErrMismatch},
+		"node's genesis": {func(a *vault.Account) { a.Genesis, a.Links, a.Device = node.Genesis, nil, node.Seed }, ErrMismatch},
+		"no genesis":     {func(a *vault.Account) { a.Genesis = nil }, ErrWaiting},
 		"no RSA key":     {func(a *vault.Account) { a.RSA = nil }, keys.ErrRSA},
 	} {
 		a := alice

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"filippo.io/mldsa"
+
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/keys"
@@ -157,6 +159,7 @@ func parseNode(b []byte) (NodeKeys, error) {
 // device is what one seed gives a device or a node.
 type device struct {
 	sign ed25519.PrivateKey
+	pq   *mldsa.PrivateKey
 	kem  hpke.PrivateKey
 }
 
@@ -165,6 +168,10 @@ func deviceKeys(s keys.Seed) (device, error) {
 	if err != nil {
 		return device{}, err
 	}
+	pq, err := keys.MLDSA(s)
+	if err != nil {
+		return device{}, err
+	}
 	kem, err := keys.XWing(s)
-	return device{sign, kem}, err
+	return device{sign, pq, kem}, err
 }

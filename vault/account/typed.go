@@ -55,7 +55,7 @@ func NewTyped(ctx context.Context, name string, seed keys.Seed, rsaBits int) (va
 	if err != nil {
 		return vault.Account{}, err
 	}
-	return vault.Account{Name: name, Seed: seed, Device: device, RSA: der, Genesis: a.Raw, Check: c.Raw}, nil
+	return complete(vault.Account{Name: name, Seed: seed, Device: device, RSA: der, Genesis: a.Raw, Check: c.Raw})
 }
 
 // TypedName is the one form of a name that can have a typed secret. Errors wrap
@@ -112,5 +112,10 @@ func around(rand io.Reader, name string, seed keys.Seed, r *rsa.PrivateKey) (vau
 	if err != nil {
 		return vault.Account{}, err
 	}
-	return vault.Account{Name: name, Seed: seed, Device: device, RSA: der, Genesis: a.Raw}, nil
+	return complete(vault.Account{Name: name, Seed: seed, Device: device, RSA: der, Genesis: a.Raw})
+}
+
+func complete(a vault.Account) (vault.Account, error) {
+	a, _, err := Complete(a, time.Now())
+	return a, err
 }

@@ -181,11 +181,14 @@ func epochKey(ctx context.Context, srv Server, me *account.Me, st *chain.State, 
 	if body == nil {
 		return [32]byte{}, false, nil
 	}
-	key, err := seal.UnwrapKey(me.Pair, body, label("epoch", st.Nonce, e.Number, uid[:]))
-	if err != nil {
-		return [32]byte{}, false, fmt.Errorf("key of epoch %d: %w", e.Number, err)
+	var err error
+	for _, pair := range append([]keys.Pair{me.Pair}, me.Former...) {
+		var key [32]byte
+		if key, err = seal.UnwrapKey(pair, body, label("epoch", st.Nonce, e.Number, uid[:])); err == nil {
+			return key, true, nil
+		}
 	}
-	return key, true, nil
+	return [32]byte{}, false, fmt.Errorf("key of epoch %d: %w", e.Number, err)
 }
 
 func sealSmall(epochKey [32]byte, use string, context, b []byte) ([]byte, error) {

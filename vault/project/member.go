@@ -29,7 +29,7 @@ func putBody(blob []byte) chain.PutBody { return chain.PutBody{Index: id.Of(blob
 // settled before: the server is the one who handed them over.
 func (p *Project) Share(ctx context.Context, a *chain.Account, role chain.Role) error {
 	return p.retry(ctx, func() error {
-		b := chain.AddBody{Account: a.Raw, Role: role, Wrap: []byte{}}
+		b := chain.AddBody{Account: a.Raw, Links: a.Links, Role: role, Wrap: []byte{}}
 		if role.Allows(chain.OpRead) {
 			e := p.state.Epoch().Number
 			key, err := p.keys.key(e)

@@ -99,7 +99,7 @@ func Create(ctx context.Context, create func(context.Context, []byte) (Server, e
 	if err != nil {
 		return nil, err
 	}
-	raw, st, err := chain.Start(body, me.Account, me.Device, now())
+	raw, st, err := chain.Start(body, me.Account, me.Key(), now())
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (p *Project) load(ctx context.Context, pid id.ID, seen Seen) error {
 
 // extend signs a link, stores it and makes it the head.
 func (p *Project) extend(ctx context.Context, kind string, body any) error {
-	raw, next, err := p.state.Extend(kind, body, p.me.Account.UID, p.me.Device, p.now())
+	raw, next, err := p.state.Extend(kind, body, p.me.Account, p.me.Key(), p.now())
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,313 @@
+package chain
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"cipherdeck/crypto/doc"
+	"cipherdeck/crypto/id"
+)
+
+func (a actor) add(role Role) AddBody {
+	b := AddBody{Account: a.acc.Raw, Links: a.acc.Links, Role: role, Wrap: []byte("w")}
+	if role == Auditor {
+		b.Wrap = []byte{}
+	}
+	return b
+}
+
+// What changes who may read or do what carries ML-DSA-65 beside Ed25519; with
+// either left out, or a third one added, it is refused.
+func TestStrippedSignaturesAreRefused(t *testing.T) {
+	alice, bob, eve := newActor(t, Person, "alice"), newActor(t, Person, "bob"), newActor(t, Person, "eve")
+	node := newActor(t, Node, "n")
+	s := start(t, alice).must(t, alice, KindAdd, bob.add(Writer))
+	gb := GrantBody{Node: node.acc.Raw, NotAfter: 100}
+	s = s.must(t, alice, KindGrant, gb)
+	s = s.must(t, alice, KindInvite, InviteBody{ID: InviteID{1}, Role: Reader, NotAfter: 100})
+	db := DelegateBody{To: bob.acc.UID, Ops: []Op{OpGrant}, NotAfter: 100}
+	s = s.must(t, alice, KindDelegate, db)
+	grant, _ := BodyID(gb)
+	lent, _ := BodyID(db)
+	for kind, body := range map[string]any{
+		KindAdd: eve.add(Reader), KindRole: RoleBody{bob.acc.UID, Reader}, KindRemove: RemoveBody{bob.acc.UID, epoch(2)},
+		KindRotate: RotateBody{epoch(2)}, KindGrant: GrantBody{Node: node.acc.Raw, NotAfter: 101}, KindUngrant: UngrantBody{grant},
+		KindInvite: InviteBody{ID: InviteID{2}, Role: Reader, NotAfter: 100}, KindUninvite: UninviteBody{InviteID{1}},
+		KindDelegate: DelegateBody{To: bob.acc.UID, Ops: []Op{OpManage}, NotAfter: 100}, KindUndelegate: UndelegateBody{lent},
+		KindPut: PutBody{id.Of(nil)},
+	} {
+		raw, _, err := s.Extend(kind, body, alice.acc, alice.key(), time.Unix(2, 0))
+		if err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		var d doc.Signed
+		if err := doc.Decode(raw, &d); err != nil {
+			t.Fatal(err)
+		}
+		want := 2
+		if kind == KindPut {
+			want = 1
+		}
+		if len(d.Sigs) != want {
+			t.Errorf("%s has %d signatures, want %d", kind, len(d.Sigs), want)
+		}
+		for i := range d.Sigs {
+			cut := d
+			cut.Sigs = append(append([]doc.Sig{}, d.Sigs[:i]...), d.Sigs[i+1:]...)
+			if _, err := s.Next(must(doc.Encode(cut))); !errors.Is(err, ErrLink) {
+				t.Errorf("%s without signature %d: %v", kind, i, err)
+			}
+		}
+		var l Link
+		if err := doc.Decode(d.Body, &l); err != nil {
+			t.Fatal(err)
+		}
+		three := []crypto.Signer{alice.dev, alice.pq, bob.dev}
+		if _, err := s.Next(must(doc.Sign(LinkType, l, three...))); !errors.Is(err, ErrLink) {
+			t.Errorf("%s with a third signature: %v", kind, err)
+		}
+	}
+	// An account without its ML-DSA key does nothing that needs one.
+	weak := alice
+	weak.acc = must(OpenAccount(alice.acc.Raw))
+	if _, _, err := Start(GenesisBody{Owner: weak.acc.Raw, Epoch: epoch(1)}, weak.acc, Key{Sign: weak.dev}, time.Unix(1, 0)); !errors.Is(err, ErrLink) {
+		t.Errorf("genesis without ML-DSA: %v", err)
+	}
+}
+
+func TestLastOwnerStays(t *testing.T) {
+	alice, bob := newActor(t, Person, "alice"), newActor(t, Person, "bob")
+	s := start(t, alice).must(t, alice, KindAdd, bob.add(Admin))
+	for name, c := range map[string]struct {
+		who  actor
+		kind string
+		body any
+		err  error
+	}{
+		"owner leaves":         {alice, KindLeave, LeaveBody{}, ErrOwners},
+		"owner demotes self":   {alice, KindRole, RoleBody{alice.acc.UID, Reader}, ErrOwners},
+		"admin removes owner":  {bob, KindRemove, RemoveBody{alice.acc.UID, epoch(2)}, ErrRight},
+		"admin promotes self":  {bob, KindRole, RoleBody{bob.acc.UID, Owner}, ErrRight},
+		"admin makes an admin": {bob, KindAdd, newActor(t, Person, "x").add(Admin), ErrRight},
+	} {
+		if _, _, err := s.Extend(c.kind, c.body, c.who.acc, c.who.key(), time.Unix(3, 0)); !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	two := s.must(t, alice, KindRole, RoleBody{bob.acc.UID, Owner})
+	left := two.must(t, alice, KindLeave, LeaveBody{})
+	if left.Allows(alice.acc.UID, OpAudit) || !left.Due {
+		t.Fatal("a member who left stays, or the epoch is not due")
+	}
+	if n := left.must(t, bob, KindRotate, RotateBody{epoch(2)}); n.Due {
+		t.Fatal("due after a rotation")
+	}
+}
+
+func TestInvitations(t *testing.T) {
+	alice, bob, eve := newActor(t, Person, "alice"), newActor(t, Person, "bob"), newActor(t, Person, "eve")
+	i := InviteID{7}
+	s := start(t, alice).must(t, alice, KindInvite, InviteBody{ID: i, Role: Writer, NotAfter: 50})
+	with := func(a actor, r Role, i InviteID) AddBody { b := a.add(r); b.Invite = i; return b }
+	for name, b := range map[string]AddBody{"another role": with(bob, Reader, i), "another invitation": with(bob, Writer, InviteID{8})} {
+		if _, _, err := s.Extend(KindAdd, b, alice.acc, alice.key(), time.Unix(3, 0)); !errors.Is(err, ErrInvite) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, _, err := s.Extend(KindAdd, with(bob, Writer, i), alice.acc, alice.key(), time.Unix(51, 0)); !errors.Is(err, ErrInvite) {
+		t.Errorf("over: %v", err)
+	}
+	used := s.must(t, alice, KindAdd, with(bob, Writer, i))
+	if !used.Members[bob.acc.UID].Invited || used.Members[bob.acc.UID].By != alice.acc.UID {
+		t.Error("who let him in is not known")
+	}
+	if _, _, err := used.Extend(KindAdd, with(eve, Writer, i), alice.acc, alice.key(), time.Unix(3, 0)); !errors.Is(err, ErrInvite) {
+		t.Errorf("used twice: %v", err)
+	}
+	gone := s.must(t, alice, KindUninvite, UninviteBody{i})
+	if _, _, err := gone.Extend(KindAdd, with(bob, Writer, i), alice.acc, alice.key(), time.Unix(3, 0)); !errors.Is(err, ErrInvite) {
+		t.Errorf("withdrawn: %v", err)
+	}
+	if _, _, err := s.Extend(KindInvite, InviteBody{ID: InviteID{9}, Role: Owner, NotAfter: 50}, alice.acc, alice.key(), time.Unix(3, 0)); err == nil {
+		t.Error("an invitation for an owner")
+	}
+}
+
+func TestDelegation(t *testing.T) {
+	alice, bob, carol := newActor(t, Person, "alice"), newActor(t, Person, "bob"), newActor(t, Person, "carol")
+	dave := newActor(t, Person, "dave")
+	s := start(t, alice).must(t, alice, KindAdd, bob.add(Reader)).must(t, alice, KindAdd, carol.add(Reader))
+	db := DelegateBody{To: bob.acc.UID, Ops: []Op{OpWrite, OpManage}, NotAfter: 100}
+	lent := s.must(t, alice, KindDelegate, db)
+	id1, _ := BodyID(db)
+	at := func(s *State, who actor, kind string, body any, sec int64) error {
+		_, _, err := s.Extend(kind, body, who.acc, who.key(), time.Unix(sec, 0))
+		return err
+	}
+	if err := at(lent, bob, KindAdd, dave.add(Writer), 3); err != nil {
+		t.Errorf("what was lent: %v", err)
+	}
+	if err := at(lent, bob, KindAdd, dave.add(Admin), 3); !errors.Is(err, ErrRight) {
+		t.Errorf("more than was lent: %v", err)
+	}
+	if err := at(lent, bob, KindAdd, dave.add(Writer), 100); !errors.Is(err, ErrRight) {
+		t.Errorf("over: %v", err)
+	}
+	late := lent.must(t, alice, KindPut, PutBody{id.Of(nil)})
+	raw, late, err := late.Extend(KindPut, PutBody{id.Of(nil)}, alice.acc, alice.key(), time.Unix(5000, 0))
+	if err != nil || raw == nil {
+		t.Fatal(err)
+	}
+	if err := at(late, bob, KindAdd, dave.add(Writer), 50); !errors.Is(err, ErrRight) {
+		t.Errorf("dated back: %v", err)
+	}
+	// Lent on: no more, no longer.
+	for name, b := range map[string]DelegateBody{
+		"more":             {To: carol.acc.UID, Ops: []Op{OpGrant}, NotAfter: 100, Parent: id1},
+		"longer":           {To: carol.acc.UID, Ops: []Op{OpWrite}, NotAfter: 101, Parent: id1},
+		"without a parent": {To: carol.acc.UID, Ops: []Op{OpWrite}, NotAfter: 100},
+		"to himself":       {To: bob.acc.UID, Ops: []Op{OpWrite}, NotAfter: 100, Parent: id1},
+		"to a stranger":    {To: dave.acc.UID, Ops: []Op{OpWrite}, NotAfter: 100, Parent: id1},
+		"own":              {To: carol.acc.UID, Ops: []Op{OpOwn}, NotAfter: 100, Parent: id1},
+		"twice the same":   {To: carol.acc.UID, Ops: []Op{OpWrite, OpWrite}, NotAfter: 100, Parent: id1},
+	} {
+		if err := at(lent, bob, KindDelegate, b, 3); !errors.Is(err, ErrDelegation) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	on := DelegateBody{To: carol.acc.UID, Ops: []Op{OpWrite}, NotAfter: 90, Parent: id1}
+	both := lent.must(t, bob, KindDelegate, on)
+	if !both.AllowsAt(carol.acc.UID, OpWrite, time.Unix(89, 0)) || both.AllowsAt(carol.acc.UID, OpWrite, time.Unix(90, 0)) || both.AllowsAt(carol.acc.UID, OpManage, time.Unix(3, 0)) {
+		t.Error("what was lent on")
+	}
+	// The first falls, and with it the second; so too when the lender goes.
+	ended := both.must(t, alice, KindUndelegate, UndelegateBody{id1})
+	if len(ended.Delegations) != 0 {
+		t.Errorf("%d delegations left", len(ended.Delegations))
+	}
+	removed := both.must(t, alice, KindRemove, RemoveBody{bob.acc.UID, epoch(2)})
+	if removed.AllowsAt(carol.acc.UID, OpWrite, time.Unix(3, 0)) {
+		t.Error("a removed member still lends")
+	}
+}
+
+// A revoked device signs nothing from the moment the project knows; changed
+// keys and revoked devices make a new epoch due.
+func TestAccountNewsInAProject(t *testing.T) {
+	alice, bob := newActor(t, Person, "alice"), newActor(t, Person, "bob")
+	key, req := laptop(t, bob.acc.UID, "laptop")
+	two := must(bob.acc.AddDevice(bob.author(), req, 2))
+	s := start(t, alice).must(t, alice, KindAdd, bob.add(Writer))
+	// The laptop's first link brings the account link that makes it bob's.
+	_, s2, err := s.Extend(KindPut, PutBody{id.Of(nil)}, two, key, time.Unix(2, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s2.Due || s2.Members[bob.acc.UID].Account.Seq != 2 {
+		t.Fatal("a device more is no reason for a new epoch")
+	}
+	three := must(two.RevokeDevice(bob.author(), two.Devices[1].ID, 3))
+	raw, s3, err := s2.ExtendWith(KindAccount, AccountBody{}, alice.acc, alice.key(), []*Account{three}, time.Unix(3, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s3.Due {
+		t.Error("a revoked device knows the epoch's key, and none is due")
+	}
+	if _, _, err := s3.Extend(KindPut, PutBody{id.Of(nil)}, three, key, time.Unix(4, 0)); !errors.Is(err, ErrRight) {
+		t.Errorf("revoked device writes: %v", err)
+	}
+	// The account in the project never goes back: a put in the state after it
+	// that claims the older head is refused.
+	l := s3.forge(bob, KindPut, must(doc.Encode(PutBody{id.Of(nil)})))
+	l.Account = two.Head
+	l.Device, _ = key.ID()
+	if _, err := s3.Next(must(doc.Sign(LinkType, l, key.Sign))); !errors.Is(err, ErrLink) {
+		t.Errorf("an older account: %v", err)
+	}
+	if _, err := s3.Next(raw); !errors.Is(err, ErrOrder) {
+		t.Errorf("the same again: %v", err)
+	}
+	// Rotated keys too; and who comes back must come with the account he left with.
+	fresh, _ := rsa.GenerateKey(rand.Reader, 2048)
+	four := must(three.Rotate(bob.author(), fresh, make([]byte, xwingKeySize), 4))
+	_, s4, err := s3.must(t, alice, KindRotate, RotateBody{epoch(2)}).Extend(KindAccount, AccountBody{}, four, bob.key(), time.Unix(4, 0))
+	if err != nil || !s4.Due {
+		t.Fatalf("%v, due %v", err, s4.Due)
+	}
+	out := s4.must(t, alice, KindRemove, RemoveBody{bob.acc.UID, epoch(3)})
+	old := AddBody{Account: bob.acc.Raw, Links: two.Links, Role: Writer, Wrap: []byte("w")}
+	if _, _, err := out.Extend(KindAdd, old, alice.acc, alice.key(), time.Unix(5, 0)); !errors.Is(err, ErrKeysChanged) {
+		t.Errorf("back with an older account: %v", err)
+	}
+}
+
+// A state comes back from its snapshot as it was, and goes on; any other bytes
+// are refused.
+func TestSnapshot(t *testing.T) {
+	alice, bob, node := newActor(t, Person, "alice"), newActor(t, Person, "bob"), newActor(t, Node, "n")
+	s := start(t, alice).must(t, alice, KindAdd, bob.add(Writer)).must(t, alice, KindGrant, GrantBody{Node: node.acc.Raw, NotAfter: 100})
+	s = s.must(t, alice, KindInvite, InviteBody{ID: InviteID{1}, Role: Reader, NotAfter: 100})
+	s = s.must(t, alice, KindDelegate, DelegateBody{To: bob.acc.UID, Ops: []Op{OpGrant}, NotAfter: 100})
+	s = s.must(t, alice, KindAdd, newActor(t, Person, "carol").add(Auditor))
+	s = s.must(t, alice, KindRemove, RemoveBody{bob.acc.UID, epoch(2)}).must(t, alice, KindPut, PutBody{id.Of(nil)})
+	raw, name, err := s.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Restore(raw, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if must(got.Root()) != must(s.Root()) {
+		t.Fatal("another root")
+	}
+	again, name2, _ := got.Snapshot()
+	if !bytes.Equal(raw, again) || name != name2 || !reflect.DeepEqual(got.Former[bob.acc.UID], s.Former[bob.acc.UID]) {
+		t.Fatal("a snapshot of the snapshot is another one")
+	}
+	got.must(t, alice, KindRotate, RotateBody{epoch(3)})
+	raw[len(raw)/2] ^= 1
+	if _, err := Restore(raw, name); !errors.Is(err, ErrSnapshot) {
+		t.Errorf("changed: %v", err)
+	}
+}
+
+// A chain that an older program began, with one Ed25519 signature a link, is
+// read and goes on with links of version 2; none of version 1 may follow those.
+func TestVersion1GoesOn(t *testing.T) {
+	alice, bob := newActor(t, Person, "alice"), newActor(t, Person, "bob")
+	s := &State{Nonce: [32]byte{1}}
+	one := func(s *State, l Link, body any, b GenesisBody) []byte {
+		l.V, l.Author = 1, alice.acc.UID
+		l.Body = must(doc.Encode(body))
+		n := first(b, must(OpenAccount(alice.acc.Raw)))
+		if s != nil {
+			n = s.clone()
+			if err := n.apply(&l, s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.Epoch, l.Root = n.Epoch().Number, must(n.root(linkV1))
+		return must(doc.Sign(LinkType, l, alice.dev))
+	}
+	g := GenesisBody{Nonce: [32]byte{1}, Owner: alice.acc.Raw, Epoch: epoch(1)}
+	s = must(Begin(one(nil, Link{Kind: KindGenesis}, g, g)))
+	weakBob := AddBody{Account: bob.acc.Raw, Role: Reader, Wrap: []byte("w")}
+	s = must(s.Next(one(s, Link{Project: s.Project, Seq: 1, Prev: s.Head, Kind: KindAdd}, weakBob, g)))
+	two := s.must(t, alice, KindPut, PutBody{id.Of(nil)})
+	if two.Version != linkV2 || two.Members[alice.acc.UID].Account.Seq != 1 {
+		t.Fatal("the first new link brings the author's ML-DSA key")
+	}
+	back := one(two, Link{Project: s.Project, Seq: 3, Prev: two.Head, Kind: KindPut}, PutBody{id.Of([]byte{1})}, g)
+	if _, err := two.Next(back); !errors.Is(err, ErrLink) {
+		t.Errorf("version 1 after version 2: %v", err)
+	}
+	two.must(t, alice, KindRemove, RemoveBody{bob.acc.UID, epoch(2)})
+}
