@@ -3,6 +3,7 @@ package project
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -28,8 +29,15 @@ func putBody(blob []byte) chain.PutBody { return chain.PutBody{Index: id.Of(blob
 // the membership signed, in one link. Whether a's keys are really his must be
 // settled before: the server is the one who handed them over.
 func (p *Project) Share(ctx context.Context, a *chain.Account, role chain.Role) error {
+	return p.add(ctx, a, role, chain.InviteID{})
+}
+
+func (p *Project) add(ctx context.Context, a *chain.Account, role chain.Role, invite chain.InviteID) error {
+	if err := p.trust(a); err != nil {
+		return err
+	}
 	return p.retry(ctx, func() error {
-		b := chain.AddBody{Account: a.Raw, Links: a.Links, Role: role, Wrap: []byte{}}
+		b := chain.AddBody{Account: a.Raw, Links: a.Links, Role: role, Wrap: []byte{}, Invite: invite}
 		if role.Allows(chain.OpRead) {
 			e := p.state.Epoch().Number
 			key, err := p.keys.key(e)
@@ -44,6 +52,17 @@ func (p *Project) Share(ctx context.Context, a *chain.Account, role chain.Role) 
 	})
 }
 
+// SetRole changes what a member may do.
+func (p *Project) SetRole(ctx context.Context, u chain.UID, role chain.Role) error {
+	return p.retry(ctx, func() error { return p.extend(ctx, chain.KindRole, chain.RoleBody{UID: u, Role: role}) })
+}
+
+// Leave ends my own membership. The key that I know stays in force until
+// somebody who may manage the project rotates it.
+func (p *Project) Leave(ctx context.Context) error {
+	return p.retry(ctx, func() error { return p.extend(ctx, chain.KindLeave, chain.LeaveBody{}) })
+}
+
 // Remove ends u's membership and starts a new epoch in the same link, so that
 // u can open nothing that is written from now on. It says what u could read.
 func (p *Project) Remove(ctx context.Context, u chain.UID) (Report, error) {
@@ -53,28 +72,104 @@ func (p *Project) Remove(ctx context.Context, u chain.UID) (Report, error) {
 		if !ok {
 			return fmt.Errorf("%w: %s", ErrNotMember, u.Short())
 		}
-		rest := p.state.Members
-		rest = without(rest, u)
-		old := p.state.Epoch().Number
-		prev, err := p.keys.key(old)
-		if err != nil {
-			return err
+		err := p.newKey(ctx, without(p.state.Members, u), func(e chain.Epoch) error {
+			return p.extend(ctx, chain.KindRemove, chain.RemoveBody{UID: u, Epoch: e})
+		})
+		if err == nil {
+			rep = p.report(u, m)
 		}
-		e, key, wraps, err := newEpoch(p.state.Nonce, old+1, &prev, rest)
-		if err != nil {
-			return err
-		}
-		if err := p.putBytes(ctx, wraps); err != nil {
-			return err
-		}
-		if err := p.extend(ctx, chain.KindRemove, chain.RemoveBody{UID: u, Epoch: e}); err != nil {
-			return err
-		}
-		p.keys[e.Number] = key
-		rep = p.report(u, m)
-		return nil
+		return err
 	})
 	return rep, err
+}
+
+// Rotate starts a new epoch. What is written from now on is sealed under a key
+// that nobody had before.
+func (p *Project) Rotate(ctx context.Context) error {
+	return p.retry(ctx, func() error {
+		return p.newKey(ctx, p.state.Members, func(e chain.Epoch) error {
+			return p.extend(ctx, chain.KindRotate, chain.RotateBody{Epoch: e})
+		})
+	})
+}
+
+// newKey makes the key of the next epoch for members, stores the wraps and lets
+// link put it in force.
+func (p *Project) newKey(ctx context.Context, members map[chain.UID]chain.Member, link func(chain.Epoch) error) error {
+	old := p.state.Epoch().Number
+	prev, err := p.keys.key(old)
+	if err != nil {
+		return err
+	}
+	members = maps.Clone(members)
+	for u, m := range members {
+		if u == p.me.Account.UID {
+			m.Account = p.me.Account // its links come with mine
+			members[u] = m
+		} else if err := p.trust(m.Account); m.Role.Allows(chain.OpRead) && err != nil {
+			return err
+		}
+	}
+	e, key, wraps, err := newEpoch(p.state.Nonce, old+1, &prev, members)
+	if err != nil {
+		return err
+	}
+	if err := p.putBytes(ctx, wraps); err != nil {
+		return err
+	}
+	if err := link(e); err != nil {
+		return err
+	}
+	p.keys[e.Number] = key
+	return nil
+}
+
+// trust asks whether a key may be wrapped for a: his keys may not be the ones
+// that were accepted.
+func (p *Project) trust(a *chain.Account) error {
+	if p.Trust == nil {
+		return nil
+	}
+	return p.Trust(a)
+}
+
+// Learn publishes account links that others have and the project does not, with
+// those of my own account. Without any it does nothing.
+func (p *Project) Learn(ctx context.Context, others ...*chain.Account) error {
+	return p.retry(ctx, func() error {
+		fresh := false
+		for _, a := range append([]*chain.Account{p.me.Account}, others...) {
+			m, ok := p.state.Members[a.UID]
+			fresh = fresh || ok && a.Seq > m.Account.Seq
+		}
+		if !fresh {
+			return nil
+		}
+		return p.extendWith(ctx, chain.KindAccount, chain.AccountBody{}, others)
+	})
+}
+
+// Delegate lends some of my rights to member to until a time, and gives the id
+// by which the delegation is known. parent is the delegation that they come
+// from, zero for those of my role.
+func (p *Project) Delegate(ctx context.Context, to chain.UID, ops []chain.Op, until time.Time, parent id.ID) (id.ID, error) {
+	slices.Sort(ops)
+	b := chain.DelegateBody{To: to, Ops: ops, NotAfter: until.Unix(), Parent: parent}
+	i, err := chain.BodyID(b)
+	if err != nil {
+		return i, err
+	}
+	return i, p.retry(ctx, func() error { return p.extend(ctx, chain.KindDelegate, b) })
+}
+
+// Undelegate ends a delegation and all that were made from it.
+func (p *Project) Undelegate(ctx context.Context, i id.ID) error {
+	return p.retry(ctx, func() error { return p.extend(ctx, chain.KindUndelegate, chain.UndelegateBody{ID: i}) })
+}
+
+// Ungrant ends a grant before its time.
+func (p *Project) Ungrant(ctx context.Context, i id.ID) error {
+	return p.retry(ctx, func() error { return p.extend(ctx, chain.KindUngrant, chain.UngrantBody{Grant: i}) })
 }
 
 func (p *Project) report(u chain.UID, m chain.Member) Report {

@@ -74,6 +74,10 @@ type Seen struct {
 
 // Project is an opened project. It is not safe for concurrent use.
 type Project struct {
+	// Trust is asked before a key is wrapped for somebody; nil: everybody. An
+	// error, such as chain.ErrKeysChanged, stops what is under way.
+	Trust func(*chain.Account) error
+
 	srv   Server
 	me    *account.Me
 	now   func() time.Time
@@ -188,7 +192,12 @@ func (p *Project) load(ctx context.Context, pid id.ID, seen Seen) error {
 
 // extend signs a link, stores it and makes it the head.
 func (p *Project) extend(ctx context.Context, kind string, body any) error {
-	raw, next, err := p.state.Extend(kind, body, p.me.Account, p.me.Key(), p.now())
+	return p.extendWith(ctx, kind, body, nil)
+}
+
+// extendWith is extend with account links of others.
+func (p *Project) extendWith(ctx context.Context, kind string, body any, others []*chain.Account) error {
+	raw, next, err := p.state.ExtendWith(kind, body, p.me.Account, p.me.Key(), others, p.now())
 	if err != nil {
 		return err
 	}
