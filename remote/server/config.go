@@ -15,8 +15,8 @@ import (
 
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/tlog"
-	"cipherdeck/remote/store/rooms"
 	"cipherdeck/remote/store/jetstream"
+	"cipherdeck/remote/store/rooms"
 )
 
 // ErrConfig is wrapped when a configuration is not valid.

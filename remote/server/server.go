@@ -48,6 +48,10 @@ type Options struct {
 	Log     *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now
 
+	// Wrap stands between TLS and the routes; nil: nothing does. Tests make a liar of
+	// the server with it.
+	Wrap func(http.Handler) http.Handler
+
 	Checkpoints time.Duration // how often the journal signs, when there is something new; 0: a second
 }
 
@@ -145,7 +149,11 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if s.ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Listen); err != nil {
 		return err
 	}
-	s.serve(cert)
+	handler := s.handler()
+	if o.Wrap != nil {
+		handler = o.Wrap(handler)
+	}
+	s.serve(cert, handler)
 	return nil
 }
 
@@ -213,9 +221,9 @@ func (s *Server) identity(o Options) (tls.Certificate, error) {
 	return cert, nil
 }
 
-func (s *Server) serve(cert tls.Certificate) {
+func (s *Server) serve(cert tls.Certificate, handler http.Handler) {
 	s.http = &http.Server{
-		Handler:           s.handler(),
+		Handler:           handler,
 		ReadHeaderTimeout: time.Duration(s.cfg.HeaderLimitSeconds) * time.Second,
 		IdleTimeout:       2 * time.Minute, // see counted for strangers
 		ConnContext:       withConn,
