@@ -46,6 +46,7 @@ type Client struct {
 	cfg    Config
 	public *http.Transport // attested, not logged in
 	member *http.Transport
+	direct *direct
 }
 
 // New makes a client; it connects when it is first used.
@@ -53,7 +54,7 @@ func New(c Config) *Client {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	k := &Client{cfg: c}
+	k := &Client{cfg: c, direct: newDirect()}
 	k.public, k.member = k.transport(false), k.transport(true)
 	return k
 }
@@ -85,6 +86,7 @@ func (c *Client) UID() chain.UID { return c.cfg.UID }
 func (c *Client) Close() {
 	c.public.CloseIdleConnections()
 	c.member.CloseIdleConnections()
+	c.direct.http.CloseIdleConnections()
 }
 
 // Attest opens a fresh connection and judges the server on it, without login.

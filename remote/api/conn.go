@@ -166,6 +166,7 @@ func (c *Client) login(k *conn) error {
 		return fmt.Errorf("login: %w: a token that is good for %d seconds", ErrServer, got.ExpiresIn)
 	}
 	k.token = got.Token
+	c.direct.offered.Store(got.Direct && c.cfg.Policy == nil) // what needs a verdict stays on the connection that has it
 	if half := now.Add(time.Duration(got.ExpiresIn) * time.Second / 2); half.Before(k.old) {
 		k.old = half
 	}

@@ -91,6 +91,9 @@ func (p *Project) Have(ctx context.Context, ids []id.ID) ([]bool, error) {
 // PutBlob stores the n bytes of r, whose SHA-256 is i. It may be repeated; the
 // client does so by itself when r can seek.
 func (p *Project) PutBlob(ctx context.Context, i id.ID, n int64, r io.Reader) error {
+	if p.putDirect(ctx, i, n, r) {
+		return nil
+	}
 	seeker, again := r.(io.Seeker)
 	src := &touched{Reader: io.LimitReader(r, n)}
 	start := int64(0)
@@ -134,6 +137,11 @@ func (t *touched) Read(p []byte) (int, error) {
 func (p *Project) GetBlob(ctx context.Context, i id.ID, off, n int64) (io.ReadCloser, error) {
 	if off < 0 {
 		return nil, fmt.Errorf("blob %s: %w: offset %d", i, ErrInvalid, off)
+	}
+	if off == 0 && n < 0 {
+		if body := p.getDirect(ctx, i); body != nil {
+			return body, nil
+		}
 	}
 	ctx, cancel := limit(ctx, 0)
 	v := url.Values{}

@@ -50,7 +50,8 @@ type LoginRequest struct {
 // LoginReply carries the token, which is good on this connection only.
 type LoginReply struct {
 	Token     string `json:"token"`
-	ExpiresIn int    `json:"expires_in"` // seconds
+	ExpiresIn int    `json:"expires_in"`       // seconds
+	Direct    bool   `json:"direct,omitempty"` // blobs may be fetched and put by presigned requests
 }
 
 // ProjectsReply lists ids.
@@ -164,4 +165,10 @@ type CollectReply struct {
 	DeletedBytes int64 `json:"deleted_bytes"`
 	GraceHours   int   `json:"grace_hours"`
 	Dry          bool  `json:"dry"`
+}
+
+// PresignRequest asks for a request to where a blob is kept; the answer is a
+// store.Presigned.
+type PresignRequest struct {
+	Size int64 `json:"size"` // of what will be put
 }

@@ -59,7 +59,7 @@ func (s *Server) login(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, api.LoginReply{Token: token, ExpiresIn: s.cfg.TokenTTLSeconds})
+	return c.answer(http.StatusOK, api.LoginReply{Token: token, ExpiresIn: s.cfg.TokenTTLSeconds, Direct: s.cfg.direct()})
 }
 
 func (s *Server) logout(c *call) error {

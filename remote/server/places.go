@@ -22,6 +22,9 @@ func (c Config) checkPlaces() error {
 	return nil
 }
 
+// direct reports whether clients may come to the blobs past this server.
+func (c Config) direct() bool { return c.Blobs.Direct && c.Mirror == nil }
+
 // rooms is how the blobs of a server with this configuration, in dir, are opened.
 func (c Config) rooms(dir string, now func() time.Time, healed func(pid, i id.ID, why error)) rooms.Options {
 	return rooms.Options{Dir: filepath.Join(dir, blobDir), Max: c.MaxBlobBytes, Place: c.Blobs, Second: c.Mirror, Healed: healed, Now: now}

@@ -48,6 +48,7 @@ func TestRights(t *testing.T) {
 	p := s.p.ID().String()
 	blob := id.Of([]byte("plan")).String()
 	links := "/v1/accounts/" + s.owner.UID.String() + "/links"
+	one := "/v1/projects/" + p + "/blobs/" + blob
 	table := map[string]string{
 		//                                                  nobody wrong expired stranger auditor reader writer admin owner idle busy other  key one off low bad
 		"GET /v1/meta":                                ". . . . . . . . . . . .  . . . . .",
@@ -74,6 +75,8 @@ func TestRights(t *testing.T) {
 		"GET /v1/projects/" + p + "/blobs/" + blob:    "u u u f . . . . . f . f  . f f . u",
 		"PUT /v1/projects/" + p + "/blobs/" + blob:    "u u u f f f . . . f . f  . f f f u",
 		"POST /v1/projects/" + p + "/collect":         "u u u f f f f f . f f f  f f f f u",
+		"POST " + one + "/presign-get":                "u u u f . . . . . f . f  f f f f u",
+		"POST " + one + "/presign-put":                "u u u f f f . . . f . f  f f f f u",
 		"POST /v1/projects/" + p + "/jobs":            "u u u f f f . . . f f f  . f f f u",
 		"GET /v1/projects/" + p + "/jobs":             "u u u f f . . . . f f f  . f f . u",
 		"GET /v1/projects/" + p + "/jobs/" + blob:     "u u u f f . . . . f f f  . f f . u",

@@ -74,6 +74,8 @@ func routes(c Config) []route {
 		{"POST", p + "/blobs/have", worker, chain.OpAudit, maxHave, false, (*Server).have},
 		{"GET", p + "/blobs/{id}", worker, chain.OpAudit, 0, false, (*Server).getBlob},
 		{"PUT", p + "/blobs/{id}", worker, chain.OpWrite, c.MaxBlobBytes, false, (*Server).putBlob},
+		{"POST", p + "/blobs/{id}/presign-get", worker, chain.OpAudit, maxSmall, false, (*Server).presignGet},
+		{"POST", p + "/blobs/{id}/presign-put", worker, chain.OpWrite, maxSmall, false, (*Server).presignPut},
 		{"POST", p + "/collect", member, chain.OpOwn, chain.MaxLive, true, (*Server).collect},
 		{"POST", p + "/jobs", member, chain.OpJob, job.MaxDoc, false, (*Server).submitJob},
 		{"GET", p + "/jobs", member, chain.OpRead, 0, false, (*Server).listJobs},

@@ -113,8 +113,9 @@ type Blobs interface {
 // Presigned is a request to where the blobs are, which whoever holds it may
 // send without a key of his own.
 type Presigned struct {
-	Method, URL string
-	Header      map[string]string // each must be sent as it is
+	Method string            `json:"method"`
+	URL    string            `json:"url"`
+	Header map[string]string `json:"header,omitempty"` // each must be sent as it is
 }
 
 // Presigner is Blobs that let a client come to them directly. What it put is

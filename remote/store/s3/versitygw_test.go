@@ -2,15 +2,12 @@ package s3_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,76 +16,29 @@ import (
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/store"
 	"cipherdeck/remote/store/s3"
+	"cipherdeck/remote/store/s3/s3test"
 	"cipherdeck/remote/store/storetest"
 )
 
 const (
 	limit  = 1 << 20
-	bucket = "cipherdeck-test"
+	bucket = s3test.Bucket
 )
 
-// gateway is a real S3 server over a directory.
+// gateway is a real S3 server and the keys for it.
 type gateway struct {
-	endpoint, dir string
-	keys          s3.Keys
+	*s3test.Gateway
+	keys s3.Keys
 }
 
 func newGateway(t *testing.T) *gateway {
 	t.Helper()
-	program := os.Getenv("CIPHERDECK_VERSITYGW")
-	if program == "" {
-		t.Skip("SKIPPED, NOT TESTED: the S3 back end against a real S3 server: CIPHERDECK_VERSITYGW is not set (make test-full builds it)")
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	if err := ln.Close(); err != nil {
-		t.Fatal(err)
-	}
-	root := t.TempDir()
-	g := &gateway{endpoint: "http://" + addr, dir: filepath.Join(root, "data"), keys: s3.Keys{Access: "test", Secret: "secret of the test"}}
-	for _, dir := range []string{g.dir, filepath.Join(root, "meta"), filepath.Join(g.dir, bucket)} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var out bytes.Buffer
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, program, "--port", addr, "--quiet", "posix", "--sidecar", filepath.Join(root, "meta"), g.dir)
-	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+g.keys.Access, "ROOT_SECRET_KEY="+g.keys.Secret)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-		if t.Failed() {
-			t.Logf("versitygw: %s", out.String())
-		}
-	})
-	for over := time.After(time.Minute); ; {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			_ = c.Close()
-			return g
-		}
-		select {
-		case <-ended:
-			t.Fatalf("versitygw ended: %s", out.String())
-		case <-over:
-			t.Fatal("versitygw does not listen")
-		case <-time.After(20 * time.Millisecond): // it has no other way to say so
-		}
-	}
+	return &gateway{s3test.New(t), s3.Keys{Access: s3test.Access, Secret: s3test.Secret}}
 }
 
 func (g *gateway) blobs(t *testing.T, keys s3.Keys) *s3.Blobs {
 	t.Helper()
-	b, err := s3.Open(g.endpoint, bucket, keys, time.Now)
+	b, err := s3.Open(g.Endpoint, bucket, keys, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +62,7 @@ func (g *gateway) change(t *testing.T, name string, how func([]byte) []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(g.dir, bucket, "a project", hex.EncodeToString(i[:]))
+	path := filepath.Join(g.Dir, bucket, "a project", hex.EncodeToString(i[:]))
 	body, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +147,7 @@ func TestPresigned(t *testing.T) {
 	if code, got := send(t, get, nil); code != http.StatusOK || got != string(body) {
 		t.Errorf("get: %d %q", code, got)
 	}
-	past, err := s3.Open(g.endpoint, bucket, g.keys, func() time.Time { return time.Now().Add(-2 * time.Hour) })
+	past, err := s3.Open(g.Endpoint, bucket, g.keys, func() time.Time { return time.Now().Add(-2 * time.Hour) })
 	if err != nil {
 		t.Fatal(err)
 	}
