@@ -79,6 +79,9 @@ func (c *Client) transport(login bool) *http.Transport {
 	}
 }
 
+// Addr is the server's host:port.
+func (c *Client) Addr() string { return c.cfg.Addr }
+
 // UID is the account of the client.
 func (c *Client) UID() chain.UID { return c.cfg.UID }
 

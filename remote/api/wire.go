@@ -29,6 +29,8 @@ type Meta struct {
 	MaxBlob      int64  `json:"max_blob_bytes"`
 	MaxHave      int    `json:"max_have"`
 	LeaseSeconds int    `json:"lease_seconds"`
+	SFTP         string `json:"sftp,omitempty"`    // host:port of the SFTP door
+	SSHKey       string `json:"ssh_key,omitempty"` // its key, as known_hosts has it
 
 	Journal   string `json:"journal"`                   // the log's key, as a vkey: pinned by clients
 	Alerts    int    `json:"alerts"`                    // since the start: documents restored, damage mended

@@ -44,6 +44,7 @@ type Config struct {
 
 	Blobs      rooms.Place  `json:"blobs" cbor:"-"`       // where ciphertext is kept
 	Mirror     *rooms.Place `json:"mirror" cbor:"-"`      // where a second copy of it is; null: there is none
+	SFTP       string       `json:"sftp" cbor:"-"`        // host:port of a door for SFTP clients; "": there is none
 	GraceHours int          `json:"grace_hours" cbor:"-"` // that a blob must have been unneeded for before it is deleted
 
 	Product            string `json:"product" cbor:"1,keyasint"`

@@ -23,6 +23,7 @@ func (s *Server) meta(c *call) error {
 	n, last := s.alerts.seen()
 	return c.answer(http.StatusOK, api.Meta{Version: "v1", Product: s.cfg.Product, Enrolment: s.cfg.Enrolment,
 		MaxBlob: s.cfg.MaxBlobBytes, MaxHave: api.MaxHave, LeaseSeconds: s.cfg.LeaseSeconds, MayLose: s.engine.Unsynced(),
+		SFTP: s.SFTP(), SSHKey: s.sshKey,
 		Journal: s.journal.Key().String(), Alerts: n, LastAlert: last})
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 )
 
 func (c Config) checkPlaces() error {
+	if _, _, err := net.SplitHostPort(c.SFTP); c.SFTP != "" && err != nil {
+		return fmt.Errorf("%w: sftp: %q is not host:port", ErrConfig, c.SFTP)
+	}
 	if err := c.Blobs.Check(); err != nil {
 		return fmt.Errorf("%w: blobs: %w", ErrConfig, err)
 	}

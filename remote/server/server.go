@@ -36,6 +36,7 @@ import (
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/auth"
 	"cipherdeck/remote/journal"
+	"cipherdeck/remote/sftpd"
 	"cipherdeck/remote/store/jetstream"
 	"cipherdeck/remote/store/rooms"
 )
@@ -67,6 +68,8 @@ type Server struct {
 	projects  *projects
 	checks    checks
 	blobs     *blobs
+	door      *sftpd.Door // nil without one
+	sshKey    string      // of the door
 	jobs      *jobs
 	tokens    auth.Tokens
 	keys      auth.Keys
@@ -147,6 +150,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	s.limits = newLimits(s.cfg.RatePerSecond, s.cfg.RateBurst)
 	s.listenControl(o.DataDir)
 	if s.ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Listen); err != nil {
+		return err
+	}
+	if err := s.openDoor(ctx, o.DataDir); err != nil {
 		return err
 	}
 	handler := s.handler()
@@ -275,6 +281,14 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // Addr is host:port, with the port that was chosen for port 0.
 func (s *Server) Addr() string { return s.ln.Addr().String() }
 
+// SFTP is where the door for SFTP clients is, "" when there is none.
+func (s *Server) SFTP() string {
+	if s.door == nil {
+		return ""
+	}
+	return s.door.Addr()
+}
+
 // Pin is the SHA-256 of the server's SubjectPublicKeyInfo.
 func (s *Server) Pin() [32]byte { return s.pin }
 
@@ -310,6 +324,9 @@ func (s *Server) close() error {
 		if err := s.http.Shutdown(ctx); err != nil {
 			all = append(all, err, s.http.Close())
 		}
+	}
+	if s.door != nil {
+		all = append(all, s.door.Close())
 	}
 	s.work.Wait()
 	if s.ak != nil {

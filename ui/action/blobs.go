@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/progress"
@@ -25,6 +26,10 @@ func blobActions() []*Action {
 			Help: "A CAR file (version 1) of everything that the project needs, as the server has it: ciphertext, the signed chain, wrapped keys. IPFS tools read it (ipfs dag import); its root is the newest link. Put into a public network it cannot be taken back: its existence and size are then public.",
 			Args: []Arg{projectArg(), {Name: "car", Flag: "car", Help: "file to write", Need: true}, {Name: "force", Flag: "force", Switch: true, Help: "replace the file if it exists"}},
 			Can:  needsProject, Run: runBlobsExport},
+		{ID: "account.ssh-key", Title: "Write an SSH key for the SFTP door of a server", Vault: true,
+			Help: "For stock SFTP clients that carry blobs, ciphertext only, to or from /PROJECT/BLOB. The key is new and good for some hours: your device vouches for it in a certificate, and its own key stays in the vault. Writes FILE, FILE-cert.pub and FILE.known_hosts, and says the command to type.",
+			Args: []Arg{{Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}, {Name: "hours", Flag: "hours", Default: "8", Help: "how long it is good, at most 168"}, serverFlag()},
+			Can:  needsServer, Run: runSSHKey},
 		{ID: "store.scrub", Title: "Read every blob that a server keeps and mend what can be",
 			Help: "For the operator, on the server's machine; the server may run meanwhile. Reads every copy of every blob, names those that are damaged, and with a mirror puts the good copy in the place of the other. Exit code 6 when a blob has no good copy: whoever has it can upload it again.",
 			Args: []Arg{{Name: "data", Flag: "data", Help: "folder of the server's state; overrides data_dir"}, {Name: "config", Flag: "config", Help: "the server's configuration, JSON"}},
@@ -116,4 +121,16 @@ func runScrub(ctx context.Context, _ *app.App, args Args, _ progress.Sink) (Resu
 		return r, fmt.Errorf("%w: no good copy of %d blobs: %s", store.ErrCorrupt, len(bad), strings.Join(bad, " "))
 	}
 	return r, nil
+}
+
+func runSSHKey(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	life, err := time.ParseDuration(args.Get("hours") + "h")
+	if err != nil || life <= 0 || life > 7*24*time.Hour {
+		return Result{}, fmt.Errorf("%w: --hours %q is not a number of hours up to 168", app.ErrInput, args.Get("hours"))
+	}
+	k, err := a.MakeSSHKey(ctx, args.Get("server"), args.Get("out"), life)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Data: k, Text: []string{"wrote " + k.File + ", good until " + k.Until.Format(time.RFC3339), k.Command}}, nil
 }

@@ -44,6 +44,7 @@ func serverActions() []*Action {
 		{ID: "serve", Title: "Run a server", Daemon: true,
 			Help: "Stores ciphertext and hands jobs to nodes. It measures itself into a software TPM, which proves the protocol and nothing about the machine. Prints its pairing code.",
 			Args: []Arg{config, {Name: "data", Flag: "data", Help: "folder of its state; overrides data_dir"}, {Name: "listen", Flag: "listen", Help: "host:port; overrides listen"},
+				{Name: "sftp", Flag: "sftp", Help: "host:port of a door for SFTP clients, which takes and gives ciphertext only; off without it"},
 				{Name: "nats", Flag: "nats", Many: true, Help: "nats:// or tls:// URL of a cluster that keeps documents and jobs; overrides nats_servers"},
 				{Name: "nats-creds", Flag: "nats-creds", Help: "file with its credentials or NKEY seed; overrides nats_credentials"},
 				{Name: "nats-system-creds", Flag: "nats-system-creds", Help: "the same of its system account, which says whether its servers flush; overrides nats_system_credentials"},
@@ -183,6 +184,9 @@ func loadConfig(args Args) (server.Config, error) {
 	}
 	if err := clusterFlags(&c, args); err != nil {
 		return c, err
+	}
+	if s := args.Get("sftp"); s != "" {
+		c.SFTP = s
 	}
 	return c, c.Check()
 }
