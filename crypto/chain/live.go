@@ -60,7 +60,7 @@ func (s *State) OpenLive(raw []byte, now time.Time) (Live, error) {
 		if !ok || !m.Role.Allows(OpOwn) {
 			return nil, fmt.Errorf("%w: %s is not an owner", ErrRight, l.Author.Short())
 		}
-		return doc.Keys(m.Account.Device)(k, nil)
+		return m.Account.Keys()(k, nil)
 	}
 	if _, _, err := doc.Open(raw, LiveType, MaxLive, keys); err != nil {
 		return l, fmt.Errorf("%w: %w", ErrLive, err)

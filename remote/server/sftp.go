@@ -17,7 +17,6 @@ import (
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
-	"cipherdeck/remote/auth"
 	"cipherdeck/remote/sftpd"
 	"cipherdeck/remote/store"
 )
@@ -88,7 +87,7 @@ func (h house) Devices(ctx context.Context, u chain.UID) (doc.KeyFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	return auth.DeviceKeys(acc), nil
+	return acc.Keys(), nil
 }
 
 // Projects are those in which u has a role.
