@@ -5,6 +5,8 @@
 #   make demo         build, then run the demonstration; ARGS="…" goes to it
 #   make test         every check; installs Debian packages if it may (.ci/deps)
 #   make test-slow    tests that need minutes or gigabytes of disk; not part of make test
+#   make test-full    blobs against a real S3 server and a real IPFS daemon, which it builds
+#   make bench-blobs  blobs in files beside a plain copy
 #   make fuzz         each fuzz target for FUZZTIME seconds
 #   make rsa8192      the tests that make an RSA key of 8192 bits: a minute or two
 #   make bench        benchmarks; BENCH= and PKGS= narrow them
@@ -23,7 +25,7 @@ GO       ?= go
 # Also keeps the race detector and cgo resolvers out: every build is the same.
 export CGO_ENABLED = 0
 
-.PHONY: build secret pkcs11 demo test test-slow fuzz rsa8192 bench bench-seal reproducible install uninstall clean
+.PHONY: test-full bench-blobs build secret pkcs11 demo test test-slow fuzz rsa8192 bench bench-seal reproducible install uninstall clean
 
 build:
 	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck .
@@ -45,6 +47,12 @@ test:
 
 test-slow:
 	CIPHERDECK_SLOW=1 $(GO) test -v -count=1 -timeout 30m -run 'MoreThan4GiB|HundredThousandFiles' ./crypto/...
+
+test-full:
+	.ci/test-full
+
+bench-blobs:
+	$(GO) test -run '^$$' -bench Blobs ./remote/store/file
 
 fuzz:
 	.ci/fuzz $(FUZZTIME)
