@@ -3,13 +3,11 @@ package action
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/progress"
-	"cipherdeck/crypto/seal"
 	"cipherdeck/ui/app"
 	"cipherdeck/vault/project"
 )
@@ -28,7 +26,7 @@ func projectActions() []*Action {
 			Run:  runProjectList},
 		{ID: "project.show", Title: "Show a project's items, members and epoch", Vault: true,
 			Help: "Fetches the project, verifies its chain of signed links from the first on, and refuses one that is older than what was seen here before.",
-			Args: []Arg{projectArg()}, Run: runProjectShow},
+			Args: []Arg{projectArg(), {Name: "offline", Flag: "offline", Switch: true, Help: "as it was seen here last, with what waits to be sent"}}, Run: runProjectShow},
 		{ID: "project.join", Title: "Open a project that was shared with you", Keys: []string{"i"}, Screen: "projects", Vault: true,
 			Help: "Makes your account known to the server. Without an id, lists what others shared with you and opens nothing. Anybody can make a project and add you to it, so an owner must be verified (people add … --words) before you join: what you add to a stranger's project is his.",
 			Args: []Arg{{Name: "id", Help: "id of the project; without it, a list"}, serverFlag(), {Name: "name", Flag: "name", Help: "your name for it; default: its own"}, {Name: "unverified", Flag: "unverified", Switch: true, Help: "join although no owner is verified"}},
@@ -36,14 +34,6 @@ func projectActions() []*Action {
 		{ID: "project.repair", Title: "Put back the newest index of a project that opens", Danger: Confirm, Vault: true,
 			Help: "For a project whose newest list of items does not open: a member wrote a bad one, or the server lost it. Remove the member first (revoke). What was added after the index that opens is lost.",
 			Args: []Arg{projectArg()}, Run: runProjectRepair},
-		{ID: "project.add", Title: "Seal a file into a project", Keys: []string{"e"}, Screen: "projects", Vault: true,
-			Help: "The file is encrypted here in pieces of 1 MiB and only ciphertext is sent. After a failure nothing was added: repeat the command, which sends all of it again. A dataset must be a CSV of numbers with a header.",
-			Args: []Arg{projectArg(), {Name: "file", Help: "file to add", Need: true}, {Name: "kind", Flag: "kind", Default: "dataset", Help: "dataset, model, task, artifact or run"}},
-			Can:  needsProject, Run: runProjectAdd},
-		{ID: "project.get", Title: "Decrypt an item of a project into a file", Vault: true,
-			Help: "The file appears under its name only when every piece was authenticated.",
-			Args: []Arg{projectArg(), {Name: "item", Help: "name of the item", Need: true}, {Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}, {Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}},
-			Run:  runProjectGet},
 		{ID: "share", Title: "Share a project with a person", Keys: []string{"s"}, Screen: "projects", Vault: true,
 			Help: "Wraps the project's key to the person's keys and signs the membership, in one link of the project's chain. The person must be verified (people add … --words), or say --unverified.",
 			Args: []Arg{projectArg(), uid, {Name: "role", Flag: "role", Default: "reader", Help: "owner, admin, writer, reader or auditor"}, {Name: "unverified", Flag: "unverified", Switch: true, Help: "share without comparing words: the server could read along"}},
@@ -84,11 +74,15 @@ func runProjectList(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Res
 }
 
 func runProjectShow(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	p, err := a.Project(ctx, args.Get("project"))
+	p, err := here(ctx, a, args)
 	if err != nil {
 		return Result{}, err
 	}
-	return showProject(p), nil
+	n, err := a.Unsent(p)
+	if err != nil {
+		return Result{}, err
+	}
+	return withUnsent(showProject(p), p, n), nil
 }
 
 func runProjectJoin(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
@@ -135,35 +129,6 @@ func runProjectRepair(ctx context.Context, a *app.App, args Args, _ progress.Sin
 	return r, nil
 }
 
-func runProjectAdd(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
-	p, err := a.Project(ctx, args.Get("project"))
-	if err != nil {
-		return Result{}, err
-	}
-	it, err := a.AddFile(ctx, p, args.Get("file"), project.Kind(args.Get("kind")), sink)
-	if err != nil {
-		return Result{}, err
-	}
-	v := viewItem(it)
-	return Result{Data: v, Text: []string{fmt.Sprintf("sealed %s: %d bytes, pieces %d, epoch %d", v.Name, v.Size, v.Pieces, v.Epoch)}}, nil
-}
-
-func runProjectGet(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
-	p, err := a.Project(ctx, args.Get("project"))
-	if err != nil {
-		return Result{}, err
-	}
-	it, err := p.Item(args.Get("item"))
-	if err != nil {
-		return Result{}, err
-	}
-	out := args.Get("out")
-	if err := seal.WriteFile(out, args.Has("force"), func(w io.Writer) error { return p.Read(ctx, it, w, sink) }); err != nil {
-		return Result{}, err
-	}
-	return Result{Data: app.Sealed{Out: out, Name: it.Name, Size: it.Size}, Text: []string{"wrote " + out}}, nil
-}
-
 func runShare(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
 	role := chain.ParseRole(args.Get("role"))
 	if role == chain.Nobody {
@@ -197,7 +162,7 @@ func RevokeLines(r project.Report) []string {
 		fmt.Sprintf("%s (%s) is not a member any more; the project is in epoch %d", r.Name, r.Role, r.NewEpoch),
 		fmt.Sprintf("  ! could read before and may have kept: %d items, %d bytes", r.Items, r.Bytes),
 		"  ✓ cannot open anything that is written from now on",
-		"  ? items from before are still under old epochs; re-encrypting them is not built yet",
+		"  ? what is there already is still under old keys; a server that gives it to him lets him read it: project reencrypt",
 	}
 }
 

@@ -20,6 +20,8 @@ type projectView struct {
 	Items   []itemView   `json:"items"`
 	Members []memberView `json:"members"`
 	Grants  []grantView  `json:"grants"`
+	Offline bool         `json:"offline"`
+	Unsent  int          `json:"unsent"` // changes that wait for project sync
 }
 
 type itemView struct {
@@ -32,6 +34,7 @@ type itemView struct {
 	Rev    uint64       `json:"version"`
 	Heads  uint32       `json:"heads"` // more than 1: changed twice at the same time
 	Tags   []string     `json:"tags"`
+	Waits  bool         `json:"waits,omitempty"` // changed here and not sent yet
 }
 
 type memberView struct {
@@ -48,7 +51,7 @@ type grantView struct {
 }
 
 func viewItem(it project.Item) itemView {
-	return itemView{it.Name, it.Kind, it.Size, it.Rows, it.Born(), it.Pieces(), it.Rev, it.Heads, list(it.Tags)}
+	return itemView{it.Name, it.Kind, it.Size, it.Rows, it.Born(), it.Pieces(), it.Rev, it.Heads, list(it.Tags), false}
 }
 
 // itemLine is an item in a listing.
@@ -86,6 +89,18 @@ func showProject(p *project.Project) Result {
 		text = append(text, fmt.Sprintf("  node     %-24s %s until %s", g.Node.Name, g.Node.UID, g.NotAfter.UTC().Format(time.RFC3339)))
 	}
 	return Result{Data: v, Text: text}
+}
+
+// withUnsent adds to a shown project what this machine knows more than its
+// server.
+func withUnsent(r Result, p *project.Project, n int) Result {
+	v := r.Data.(projectView)
+	v.Offline, v.Unsent = p.Offline(), n
+	r.Data = v
+	if n > 0 {
+		r.Text = append(r.Text, fmt.Sprintf("  ! %d changes made offline wait here: project sync", n))
+	}
+	return r
 }
 
 // list is a list in JSON also when it is empty.

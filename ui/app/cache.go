@@ -16,7 +16,8 @@ import (
 // them. Nobody trusts it: who reads from it checks names. It is not synced, and
 // everything in it may be removed at any time.
 type folder struct {
-	dir string
+	dir  string
+	sync bool // what is put is on the disk then, and never removed: it is no cache
 
 	mu    sync.Mutex
 	fresh int64 // bytes written since it was last made smaller
@@ -61,6 +62,12 @@ func (f *folder) Get(i id.ID) ([]byte, bool) {
 	return b, err == nil
 }
 
+// Has reports whether blob i is kept.
+func (f *folder) Has(i id.ID) bool {
+	_, err := os.Stat(f.path(i))
+	return err == nil
+}
+
 // Put keeps a blob. What cannot be kept is fetched again later.
 func (f *folder) Put(i id.ID, b []byte) {
 	path := f.path(i)
@@ -75,11 +82,17 @@ func (f *folder) Put(i id.ID, b []byte) {
 		return
 	}
 	_, err = tmp.Write(b)
+	if err == nil && f.sync {
+		err = tmp.Sync()
+	}
 	if e := tmp.Close(); err == nil {
 		err = e
 	}
 	if err != nil || os.Rename(tmp.Name(), path) != nil {
 		os.Remove(tmp.Name())
+		return
+	}
+	if f.sync {
 		return
 	}
 	f.mu.Lock()
@@ -92,6 +105,28 @@ func (f *folder) Put(i id.ID, b []byte) {
 	if look {
 		f.shrink(cacheMost, cacheLeast)
 	}
+}
+
+// IDs are the names of all blobs that are kept.
+func (f *folder) IDs() ([]id.ID, error) {
+	var out []id.ID
+	err := filepath.WalkDir(f.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil && !os.IsNotExist(err) {
+			return err
+		}
+		if err != nil || d.IsDir() {
+			return nil
+		}
+		raw, err := hex.DecodeString(d.Name())
+		if err != nil {
+			return nil // left by a process that was killed
+		}
+		if i, err := id.FromBytes(raw); err == nil {
+			out = append(out, i)
+		}
+		return nil
+	})
+	return out, err
 }
 
 // shrink removes the oldest files when there are more than most bytes.

@@ -43,6 +43,7 @@ import (
 	"cipherdeck/vault/pkcs11"
 	"cipherdeck/vault/private"
 	"cipherdeck/vault/project"
+	"cipherdeck/vault/sealedlog"
 	"cipherdeck/vault/secret"
 	"cipherdeck/vault/shamir"
 	"cipherdeck/vault/tpm"
@@ -242,6 +243,8 @@ func inputFaults() []faultRule {
 		{ErrName, "no-such-name", ExitInput, "see the names: people list, server list, project list"},
 		{project.ErrNotFound, "no-such-name", ExitInput, "see the items: project show PROJECT"},
 		{project.ErrKind, "input", ExitInput, "correct what the cause names"},
+		{project.ErrField, "input", ExitInput, "correct what the cause names"},
+		{project.ErrOffline, "offline", ExitUnreachable, "do it once while the server is there; then it is kept on this machine"},
 		{id.ErrSyntax, "input", ExitInput, "copy the whole id"},
 		{score.ErrLabels, "labels", ExitInput, "score rows of both classes, or leave out --label"},
 		{words.ErrCount, "input", ExitInput, "give a number within the limits"},
@@ -295,6 +298,7 @@ func storedFaults() []faultRule {
 		{backup.ErrTruncated, "incomplete", ExitDamaged, "use an older or another backup; nothing was changed"},
 		{backup.ErrBundle, "damaged", ExitDamaged, "use another backup, or say how it is sealed; nothing was changed"},
 		{store.ErrMismatch, "damaged", ExitDamaged, cureStored},
+		{sealedlog.ErrDamaged, "damaged", ExitDamaged, "what was done offline is lost if no copy of the file is left: move the folder named in the cause away"},
 		{project.ErrDamaged, "damaged", ExitDamaged, cureStored},
 		{cobblestone.ErrAuth, "damaged", ExitDamaged, cureStored},
 		{cobblestone.ErrTruncated, "damaged", ExitDamaged, cureStored},

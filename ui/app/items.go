@@ -44,6 +44,11 @@ func (a *App) AddContent(ctx context.Context, p *project.Project, c NewContent, 
 		m.Name = filepath.Base(c.Path)
 	}
 	it, err := p.Item(m.Name)
+	if !c.Update {
+		if bad := project.CheckMeta(m); bad != nil {
+			return it, bad
+		}
+	}
 	switch {
 	case c.Update && err != nil:
 		return it, err

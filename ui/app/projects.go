@@ -183,6 +183,8 @@ func (a *App) open(ctx context.Context, server string, pid id.ID, seen project.S
 	if err != nil {
 		return nil, err
 	}
+	// What cannot be fetched now is fetched when it is needed.
+	_ = p.Prefetch(ctx)
 	return p, a.noteHead(p)
 }
 

@@ -14,6 +14,7 @@ import (
 type Cache interface {
 	Get(i id.ID) ([]byte, bool)
 	Put(i id.ID, b []byte)
+	Has(i id.ID) bool
 }
 
 // What is kept: nodes, links and small pieces when they are sent, and pieces of
@@ -38,6 +39,15 @@ func Cached(srv Server, c Cache) Server { return &cached{srv, c} }
 type cached struct {
 	Server
 	c Cache
+}
+
+// Head keeps the newest link too: a project is opened from it without a server.
+func (s *cached) Head(ctx context.Context, key string) ([]byte, uint64, error) {
+	b, rev, err := s.Server.Head(ctx, key)
+	if err == nil && !s.c.Has(id.Of(b)) {
+		s.c.Put(id.Of(b), b)
+	}
+	return b, rev, err
 }
 
 // GetBlob gives what the cache has, if it is whole, and else asks the server.

@@ -49,6 +49,14 @@ type Meta struct {
 	Note    string
 }
 
+// CheckMeta holds kind, name and tags of new content to the rules.
+func CheckMeta(m Meta) error {
+	if err := index.CheckMeta(m.Kind, m.Name); err != nil {
+		return err
+	}
+	return index.CheckTags(slices.Compact(slices.Sorted(slices.Values(m.Tags))))
+}
+
 // Items lists the items, in the order in which they were added.
 func (p *Project) Items() []Item {
 	out := slices.Clone(p.index.Items)

@@ -144,6 +144,12 @@ func (p *Project) addVersion(x *index.Tx, r Record, o Op) error {
 		return err
 	}
 	v.Key = k
+	if p.intents == nil {
+		base, _ := r.Version(0)
+		if err := index.PutPieces(x.Context(), x.Nodes(), r.ID, &v, v.Pieces, base); err != nil {
+			return err
+		}
+	}
 	r.Append(v, o.Base)
 	return x.Put(r)
 }

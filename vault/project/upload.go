@@ -95,13 +95,10 @@ func (p *Project) Update(ctx context.Context, m Meta, r io.Reader, sink progress
 // epoch began meanwhile: the item's key belongs to the one before, and it must
 // begin anew.
 func (p *Project) Send(ctx context.Context, u Upload, m Meta, r io.Reader, sink progress.Sink) (Item, error) {
-	if err := index.CheckMeta(m.Kind, m.Name); err != nil {
+	if err := CheckMeta(m); err != nil {
 		return Item{}, err
 	}
-	slices.Sort(m.Tags)
-	if err := index.CheckTags(m.Tags); err != nil {
-		return Item{}, err
-	}
+	m.Tags = slices.Compact(slices.Sorted(slices.Values(m.Tags)))
 	// Before anything is sent: a refusal by the server alone is no refusal.
 	if err := p.sameEpoch(u, m.Name); err != nil {
 		return Item{}, err
@@ -118,10 +115,7 @@ func (p *Project) Send(ctx context.Context, u Upload, m Meta, r io.Reader, sink 
 	if len(u.Base) > 0 && s.size == old.Size && slices.Equal(known, s.ids) {
 		return p.byID(u.Item) // nothing changed
 	}
-	v := Version{Size: s.size, Message: m.Message, Columns: m.Columns, Rows: m.Rows, Meta: m.Facts}
-	if err := index.PutPieces(ctx, p.nodes(), u.Item, &v, s.ids, old); err != nil {
-		return Item{}, err
-	}
+	v := Version{Size: s.size, Pieces: s.ids, Message: m.Message, Columns: m.Columns, Rows: m.Rows, Meta: m.Facts}
 	o := Op{Do: DoAdd, Item: u.Item, Time: p.now().UnixMilli(), Name: m.Name, Kind: m.Kind, Version: &v, Key: u.Key, Base: u.Base, Tags: m.Tags, Text: m.Note}
 	if len(u.Base) > 0 {
 		o.Do = DoVersion

@@ -68,6 +68,9 @@ func (x *Tx) unname(name string, i ItemID) {
 	}
 }
 
+// Context is the context of the change.
+func (x *Tx) Context() context.Context { return x.ctx }
+
 // Nodes is where the nodes of the index are.
 func (x *Tx) Nodes() Nodes { return x.n }
 

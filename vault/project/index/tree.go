@@ -213,6 +213,15 @@ func (v Version) blobs(ctx context.Context, n Nodes, item ItemID, yield func(id.
 	return true
 }
 
+// Shards names the shards of listing and records.
+func (t *Tree) Shards() []id.ID {
+	var out []id.ID
+	for _, s := range slices.Concat(t.root.List, t.root.Records) {
+		out = append(out, s.Ref.ID)
+	}
+	return out
+}
+
 // Oldest is the oldest epoch whose key opens a node below the root; 0 if there
 // is none.
 func (t *Tree) Oldest() uint32 {
