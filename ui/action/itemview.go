@@ -73,7 +73,7 @@ type recordView struct {
 	ID       string          `json:"id"`
 	Created  string          `json:"created"`
 	Note     string          `json:"note"`
-	Columns  []fieldView    `json:"columns"`
+	Columns  []fieldView     `json:"columns"`
 	Version  versionView     `json:"newest"`
 	PieceIDs []id.ID         `json:"piece_ids"`
 	Document json.RawMessage `json:"document,omitempty"`

@@ -43,6 +43,7 @@ import (
 	"cipherdeck/vault/pkcs11"
 	"cipherdeck/vault/private"
 	"cipherdeck/vault/project"
+	"cipherdeck/vault/project/bundle"
 	"cipherdeck/vault/sealedlog"
 	"cipherdeck/vault/secret"
 	"cipherdeck/vault/shamir"
@@ -244,6 +245,8 @@ func inputFaults() []faultRule {
 		{project.ErrNotFound, "no-such-name", ExitInput, "see the items: project show PROJECT"},
 		{project.ErrKind, "input", ExitInput, "correct what the cause names"},
 		{project.ErrField, "input", ExitInput, "correct what the cause names"},
+		{bundle.ErrBundle, "not-a-bundle", ExitInput, "give a folder or file that project export wrote to its end"},
+		{bundle.ErrReadOnly, "read-only", ExitInput, "a bundle can be read and not changed"},
 		{project.ErrOffline, "offline", ExitUnreachable, "do it once while the server is there; then it is kept on this machine"},
 		{id.ErrSyntax, "input", ExitInput, "copy the whole id"},
 		{score.ErrLabels, "labels", ExitInput, "score rows of both classes, or leave out --label"},
