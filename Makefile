@@ -10,6 +10,7 @@
 #   make fuzz         each fuzz target for FUZZTIME seconds
 #   make rsa8192      the tests that make an RSA key of 8192 bits: a minute or two
 #   make bench        benchmarks; BENCH= and PKGS= narrow them
+#   make bench-project open and re-encrypt 10 000 items, upload beside a plain copy
 #   make bench-seal sealing beside age, cp and tar on a memory file system
 #   make reproducible build twice in different places and compare
 #   make install      to $(DESTDIR)$(PREFIX); make uninstall takes it away
@@ -26,6 +27,7 @@ GO       ?= go
 export CGO_ENABLED = 0
 
 .PHONY: test-full bench-blobs build secret pkcs11 demo test test-slow fuzz rsa8192 bench bench-seal reproducible install uninstall clean
+.PHONY: build secret pkcs11 demo test test-slow fuzz rsa8192 bench bench-seal bench-project reproducible install uninstall clean
 
 build:
 	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck .
@@ -47,6 +49,7 @@ test:
 
 test-slow:
 	CIPHERDECK_SLOW=1 $(GO) test -v -count=1 -timeout 30m -run 'MoreThan4GiB|HundredThousandFiles' ./crypto/...
+	CIPHERDECK_SLOW=1 $(GO) test -v -count=1 -timeout 30m -run TestBigItemInLittleMemory ./vault/project
 
 test-full:
 	.ci/test-full
@@ -65,6 +68,9 @@ bench:
 
 bench-seal:
 	.ci/bench-seal
+
+bench-project:
+	$(GO) test -run '^$$' -bench '10000Items|Upload|PlainCopy' -benchmem ./vault/project
 
 reproducible:
 	.ci/reproducible

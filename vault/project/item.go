@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -59,13 +60,17 @@ func CheckMeta(m Meta) error {
 
 // Items lists the items, in the order in which they were added.
 func (p *Project) Items() []Item {
-	out := slices.Clone(p.index.Items)
-	slices.SortFunc(out, func(a, b Item) int {
-		if a.Created != b.Created {
-			return int(a.Created - b.Created)
-		}
-		return strings.Compare(a.Name, b.Name)
+	at := make([]*Item, len(p.index.Items)) // an Item is long to move about
+	for k := range at {
+		at[k] = &p.index.Items[k]
+	}
+	slices.SortFunc(at, func(a, b *Item) int {
+		return cmp.Or(cmp.Compare(a.Created, b.Created), strings.Compare(a.Name, b.Name))
 	})
+	out := make([]Item, len(at))
+	for k, it := range at {
+		out[k] = *it
+	}
 	return out
 }
 
