@@ -16,6 +16,8 @@ type projectView struct {
 	ID      id.ID        `json:"id"`
 	Seq     uint64       `json:"seq"`
 	Epoch   uint32       `json:"epoch"`
+	Age     int          `json:"epoch_days"` // how old the epoch is
+	Due     bool         `json:"rotation_due"`
 	Damage  string       `json:"damage,omitempty"`
 	Items   []itemView   `json:"items"`
 	Members []memberView `json:"members"`
@@ -70,6 +72,11 @@ func showProject(p *project.Project) Result {
 	st := p.State()
 	v := projectView{Name: p.Name(), ID: p.ID(), Seq: st.Seq, Epoch: st.Epoch().Number, Items: []itemView{}, Members: []memberView{}, Grants: []grantView{}}
 	text := []string{fmt.Sprintf("%s  %s", v.Name, v.ID), fmt.Sprintf("link %d, epoch %d", v.Seq, v.Epoch)}
+	age := p.EpochAge()
+	v.Age, v.Due = int(age.Hours()/24), age > project.KeyAge
+	if v.Due {
+		text = append(text, fmt.Sprintf("  ! the key is %d days old; after %d days it is due to be changed", v.Age, int(project.KeyAge.Hours()/24)))
+	}
 	if d := p.Damage(); d != nil {
 		v.Damage = d.Error()
 		text = append(text, "  ✗ the list of items does not open: "+v.Damage, "    members can be removed; then: project repair "+v.Name)

@@ -16,6 +16,7 @@ type verified struct {
 	rev     uint64
 	heads   []id.ID // of each link
 	indexes []id.ID // after each link
+	since   int64   // Unix ms of the link that began the epoch in force
 }
 
 // history fetches the chain of pid, newest link first, and verifies it from
@@ -40,6 +41,9 @@ func history(ctx context.Context, srv Server, pid id.ID, seen Seen) (verified, e
 	for i := len(links) - 1; ; i-- {
 		if st.Seq == seen.Seq && !seen.Head.IsZero() && st.Head != seen.Head {
 			return verified{}, fmt.Errorf("%w: link %d is %s, seen here %s by %s", ErrFork, st.Seq, st.Head.Short(), seen.Head.Short(), st.Last.Author.Short())
+		}
+		if v.state == nil || len(st.Epochs) != len(v.state.Epochs) {
+			v.since = st.Last.Time
 		}
 		v.state, v.heads, v.indexes = st, append(v.heads, st.Head), append(v.indexes, st.Index)
 		if i == 0 {

@@ -90,6 +90,7 @@ type Project struct {
 
 	heads   []id.ID // ids of all links, by sequence number
 	indexes []id.ID // the index after each link
+	since   int64   // Unix ms of the link that began the epoch in force
 	damage  error   // why the newest index does not open; nil when it does
 }
 
@@ -111,7 +112,7 @@ func Create(ctx context.Context, create func(context.Context, []byte) (Server, e
 	if err != nil {
 		return nil, err
 	}
-	p := &Project{srv: srv, me: me, now: now, state: st, keys: ring{1: key}, index: index.New(name), heads: []id.ID{st.Head}, indexes: []id.ID{st.Index}}
+	p := &Project{srv: srv, me: me, now: now, state: st, keys: ring{1: key}, index: index.New(name), heads: []id.ID{st.Head}, indexes: []id.ID{st.Index}, since: st.Last.Time}
 	if err := p.putBytes(ctx, wraps); err != nil {
 		return nil, err
 	}
@@ -171,7 +172,7 @@ func (p *Project) load(ctx context.Context, pid id.ID, seen Seen) error {
 	if !ok {
 		return ErrNotMember
 	}
-	p.state, p.rev, p.heads, p.indexes, p.damage = st, h.rev, h.heads, h.indexes, nil
+	p.state, p.rev, p.heads, p.indexes, p.since, p.damage = st, h.rev, h.heads, h.indexes, h.since, nil
 	if m.Role == chain.Auditor {
 		p.keys, p.index = nil, index.New("")
 		return nil
@@ -207,6 +208,9 @@ func (p *Project) extendWith(ctx context.Context, kind string, body any, others 
 	rev, err := p.srv.CAS(ctx, HeadKey, raw, p.rev)
 	if err != nil {
 		return err
+	}
+	if len(next.Epochs) != len(p.state.Epochs) {
+		p.since = next.Last.Time
 	}
 	p.state, p.rev = next, rev
 	p.heads, p.indexes = append(p.heads, next.Head), append(p.indexes, next.Index)

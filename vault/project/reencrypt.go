@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"cipherdeck/crypto/cobblestone"
 	"cipherdeck/crypto/id"
@@ -53,6 +54,13 @@ func (p *Project) Exposure() []EpochUse {
 	}
 	return out
 }
+
+// KeyAge is the age after which a key is due to be changed, whoever left.
+const KeyAge = 90 * 24 * time.Hour
+
+// EpochAge is how long the epoch in force lasts, by the clock of whoever began
+// it; negative if that was ahead.
+func (p *Project) EpochAge() time.Duration { return p.now().Sub(time.UnixMilli(p.since)) }
 
 // OldNodes reports whether a node of the index is under an old epoch.
 func (p *Project) OldNodes() bool {

@@ -149,3 +149,22 @@ func (k *sameKeys) Key(i ItemID, _ uint32) ([32]byte, bool, error) {
 	}
 	return key, ok && k.again, nil
 }
+
+func TestKeyAge(t *testing.T) {
+	s, alice, bob := newShelf(), person(t, "alice"), person(t, "bob")
+	p := create(t, s, alice)
+	later := time.Now().Add(KeyAge + time.Hour)
+	q, err := Open(t.Context(), s, alice, p.ID(), p.Seen(), func() time.Time { return later })
+	if err != nil || q.EpochAge() <= KeyAge {
+		t.Fatal(q.EpochAge(), err)
+	}
+	if err := q.Share(t.Context(), bob.Account, chain.Reader); err != nil || q.EpochAge() <= KeyAge {
+		t.Fatal(q.EpochAge(), err)
+	}
+	if _, err := q.Remove(t.Context(), bob.Account.UID); err != nil || q.EpochAge() > time.Minute {
+		t.Fatal(q.EpochAge(), err)
+	}
+	if err := q.Refresh(t.Context()); err != nil || q.EpochAge() > time.Minute {
+		t.Fatal(q.EpochAge(), err)
+	}
+}
