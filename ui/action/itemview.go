@@ -127,13 +127,17 @@ type epochView struct {
 	Sealed   int    `json:"sealed"` // items whose oldest key it seals
 }
 
+func viewEpoch(p *project.Project, u project.EpochUse) epochView {
+	return epochView{u.Epoch, u.Epoch == p.State().Epoch().Number, u.Items, u.Versions, u.Bytes, u.Sealed}
+}
+
 // showEpochs is the proof that a re-encryption is complete, or what is left.
 func showEpochs(p *project.Project) Result {
 	views, left, bytes := []epochView{}, 0, int64(0)
 	text := []string{}
 	for _, u := range p.Exposure() {
 		now := u.Epoch == p.State().Epoch().Number
-		views = append(views, epochView{u.Epoch, now, u.Items, u.Versions, u.Bytes, u.Sealed})
+		views = append(views, viewEpoch(p, u))
 		mark := "old"
 		if now {
 			mark = "in force"

@@ -153,7 +153,11 @@ func runRevoke(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Res
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Data: viewReport(rep), Text: RevokeLines(rep)}, nil
+	v := viewReport(rep)
+	for _, u := range p.Exposure() {
+		v.Epochs = append(v.Epochs, viewEpoch(p, u))
+	}
+	return Result{Data: v, Text: append(RevokeLines(rep), showEpochs(p).Text...)}, nil
 }
 
 // RevokeLines is the honest report of a removal, for a person.

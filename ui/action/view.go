@@ -120,16 +120,17 @@ func list[T any](all []T) []T {
 
 // reportView is what a removal did, in JSON.
 type reportView struct {
-	UID   string `json:"uid"`
-	Name  string `json:"name"`
-	Role  string `json:"role"`
-	Epoch uint32 `json:"new_epoch"`
-	Items int    `json:"could_read_items"`
-	Bytes int64  `json:"could_read_bytes"`
+	UID    string      `json:"uid"`
+	Name   string      `json:"name"`
+	Role   string      `json:"role"`
+	Epoch  uint32      `json:"new_epoch"`
+	Items  int         `json:"could_read_items"`
+	Bytes  int64       `json:"could_read_bytes"`
+	Epochs []epochView `json:"epochs"` // what lies under the keys of each: project epochs
 }
 
 func viewReport(r project.Report) reportView {
-	return reportView{r.UID.String(), r.Name, r.Role.String(), r.NewEpoch, r.Items, r.Bytes}
+	return reportView{r.UID.String(), r.Name, r.Role.String(), r.NewEpoch, r.Items, r.Bytes, []epochView{}}
 }
 
 // containerView is what anybody can see of a container, in JSON.

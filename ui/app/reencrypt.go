@@ -60,7 +60,7 @@ func (a *App) Reencrypt(ctx context.Context, p *project.Project, metadata bool, 
 	}
 	defer unlock()
 	path, pid := filepath.Join(u.dir, "reencrypt"), p.ID()
-	log, all, err := sealedlog.Open(path, u.key, pid[:])
+	log, all, err := sealedlog.Open(path, u.key, doc.LP(pid[:], []byte("reencrypt")))
 	if err != nil {
 		return 0, err
 	}

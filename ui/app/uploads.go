@@ -57,7 +57,6 @@ func (a *App) upload(ctx context.Context, p *project.Project, m project.Meta, up
 	}
 	if err == nil {
 		os.Remove(path)
-		os.Remove(path + ".lock")
 	}
 	return it, err
 }

@@ -356,6 +356,22 @@ func (p *projects) damage(d *detail, w int) []string {
 	return out
 }
 
+// itemName is the name of an item with what is special about it: how many
+// versions it had, that two are current, its tags.
+func itemName(it project.Item) string {
+	name := it.Name
+	switch {
+	case it.Heads > 1:
+		name += fmt.Sprintf(" · %d versions at once!", it.Heads)
+	case it.Rev > 1:
+		name += fmt.Sprintf(" · v%d", it.Rev)
+	}
+	for _, t := range it.Tags {
+		name += " #" + t
+	}
+	return name
+}
+
 func (p *projects) item(it project.Item, name int, at bool) string {
 	th := p.s.th
 	rows := ""
@@ -363,7 +379,7 @@ func (p *projects) item(it project.Item, name int, at bool) string {
 		rows = part.Count(it.Rows)
 	}
 	return lead(th, at, p.pane == 1) + " " + th.Paint(theme.Dim, part.Fit(plain.Text(string(it.Kind)), 9)) +
-		strong(th, part.Fit(plain.Text(it.Name), name), at && p.pane == 1) + part.Right(rows, 8) + part.Right(part.Size(it.Size), 11) +
+		strong(th, part.Fit(plain.Text(itemName(it)), name), at && p.pane == 1) + part.Right(rows, 8) + part.Right(part.Size(it.Size), 11) +
 		th.Paint(theme.Dim, part.Right(fmt.Sprint(it.Born()), 6))
 }
 
