@@ -135,7 +135,14 @@ func (p *Project) addVersion(x *index.Tx, r Record, o Op) error {
 	v := *o.Version
 	v.By, v.Time = p.uid(), o.Time
 	for _, old := range r.Versions {
-		if old.By == v.By && old.Time == v.Time && old.Size == v.Size {
+		if old.By != v.By || old.Time != v.Time || old.Size != v.Size {
+			continue
+		}
+		ids, err := old.PieceIDs(x.Context(), x.Nodes(), r.ID)
+		if err != nil {
+			return err
+		}
+		if slices.Equal(ids, v.Pieces) {
 			return nil // it was sent before; only the answer was lost
 		}
 	}
