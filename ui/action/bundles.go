@@ -22,6 +22,7 @@ func bundleActions() []*Action {
 		{ID: "bundle.verify", Title: "Check that a bundle is whole", Vault: true, Run: runBundleVerify,
 			Help: "Verifies the chain, and reads every blob that the project needs and compares it with its name.", Args: []Arg{in}},
 		{ID: "bundle.get", Title: "Decrypt an item from a bundle", Vault: true, Run: runBundleGet,
+			Help: "The file appears under its name only when every piece was authenticated. No server is asked.",
 			Args: []Arg{in, {Name: "item", Help: "name of the item", Need: true}, {Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true},
 				{Name: "version", Flag: "version", Help: "number of the version; default: the newest"}, {Name: "force", Flag: "force", Switch: true, Help: "replace the output if it exists"}}},
 	}
