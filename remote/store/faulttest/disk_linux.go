@@ -22,3 +22,11 @@ func SmallDisk(t *testing.T, mib int) string {
 	})
 	return dir
 }
+
+// GrowDisk gives a small disk more room.
+func GrowDisk(t *testing.T, dir string, mib int) {
+	t.Helper()
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, fmt.Sprintf("size=%dm", mib)); err != nil {
+		t.Fatal(err)
+	}
+}

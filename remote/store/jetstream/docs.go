@@ -19,11 +19,14 @@ import (
 // separates what wildcards match; no other byte needs a change. The revision
 // is the sequence of the stream below, so none is used twice.
 type docs struct {
-	kv     js.KeyValue
-	stream js.Stream
-	conn   *nats.Conn
-	gate   *gate
-	marker time.Duration // how long the marker of a deletion stays; without an end, logins would fill the disk
+	kv       js.KeyValue
+	stream   js.Stream
+	replicas int
+	conn     *nats.Conn
+	gate     *gate
+	steer    *steer
+	leader   *authority
+	marker   time.Duration // how long the marker of a deletion stays; without an end, logins would fill the disk
 }
 
 var _ store.Docs = (*docs)(nil)
@@ -50,13 +53,17 @@ func openDocs(ctx context.Context, j js.JetStream, e *Engine, bucket string, rep
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 	}
-	return &docs{kv: kv, stream: s, conn: e.conn, gate: e.gate, marker: store.MarkerLife}, nil
+	return &docs{kv: kv, stream: s, replicas: replicas, conn: e.conn, gate: e.gate, steer: e.steer, leader: &authority{stream: s, conn: e.conn, replicas: replicas}, marker: store.MarkerLife}, nil
 }
 
 func (d *docs) Get(ctx context.Context, key string) (store.Doc, error) {
 	if err := store.CheckKey(key); err != nil {
 		return store.Doc{}, err
 	}
+	return d.leader.read(ctx, func() (store.Doc, error) { return d.ask(ctx, key) })
+}
+
+func (d *docs) ask(ctx context.Context, key string) (store.Doc, error) {
 	e, err := d.kv.Get(ctx, toNATS(key))
 	if errors.Is(err, js.ErrKeyNotFound) {
 		return store.Doc{}, fmt.Errorf("document %s: %w", key, store.ErrNotFound)
@@ -72,16 +79,52 @@ func (d *docs) Put(ctx context.Context, key string, body []byte, prev store.Rev)
 		return 0, err
 	}
 	var rev uint64
-	var err error
-	if prev == 0 {
-		rev, err = d.kv.Create(ctx, toNATS(key), body)
-	} else {
-		rev, err = d.kv.Update(ctx, toNATS(key), body, uint64(prev))
-	}
+	err := d.decided(ctx, key, prev, func() (err error) {
+		if prev == 0 {
+			rev, err = d.kv.Create(ctx, toNATS(key), body)
+		} else {
+			rev, err = d.kv.Update(ctx, toNATS(key), body, uint64(prev))
+		}
+		return err
+	})
 	if err != nil {
-		return 0, fmt.Errorf("document %s: %w", key, classify(err))
+		return 0, fmt.Errorf("document %s: %w", key, err)
 	}
 	return store.Rev(rev), nil
+}
+
+// With several replicas a write loses also against one that is under way, and
+// who reads then may still find the revision he wrote upon: the winner may even
+// come to nothing. So a lost write is lost only once a read shows another
+// revision, and is tried again until then.
+const (
+	underWayAgain = 2 * time.Millisecond
+	underWayTries = 500
+)
+
+func (d *docs) decided(ctx context.Context, key string, prev store.Rev, write func() error) error {
+	again := time.NewTicker(underWayAgain)
+	defer again.Stop()
+	for range underWayTries {
+		err := classify(write())
+		d.steer.note(err)
+		if d.replicas == 1 || !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		have, missing := d.Get(ctx, key)
+		if missing != nil && !errors.Is(missing, store.ErrNotFound) {
+			return missing
+		}
+		if have.Rev != prev {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: another write is under way: %w", store.ErrUnavailable, ctx.Err())
+		case <-again.C:
+		}
+	}
+	return fmt.Errorf("%w: another write is under way and does not end", store.ErrUnavailable)
 }
 
 func (d *docs) Delete(ctx context.Context, key string, prev store.Rev) error {
@@ -97,8 +140,11 @@ func (d *docs) Delete(ctx context.Context, key string, prev store.Rev) error {
 	if have.Rev != prev {
 		return fmt.Errorf("document %s is at revision %d, not %d: %w", key, have.Rev, prev, store.ErrConflict)
 	}
-	if err := d.kv.Purge(ctx, toNATS(key), js.LastRevision(uint64(prev)), js.PurgeTTL(d.marker)); err != nil {
-		return fmt.Errorf("document %s: %w", key, classify(err))
+	err = d.decided(ctx, key, prev, func() error {
+		return d.kv.Purge(ctx, toNATS(key), js.LastRevision(uint64(prev)), js.PurgeTTL(d.marker))
+	})
+	if err != nil {
+		return fmt.Errorf("document %s: %w", key, err)
 	}
 	return nil
 }
@@ -151,6 +197,8 @@ func (d *docs) writable(ctx context.Context, key string) error {
 func classify(err error) error {
 	var api *js.APIError
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, js.ErrKeyRevisionMismatch), errors.Is(err, js.ErrKeyExists):
 		return fmt.Errorf("%w: %w", store.ErrConflict, err)
 	case errors.As(err, &api) && (api.ErrorCode == js.JSErrCodeStreamWrongLastSequence || api.ErrorCode == js.JSErrCodeStreamWrongLastSequenceConstant):

@@ -56,6 +56,7 @@ type Engine struct {
 	srv   *server.Server
 	lock  *os.File
 	gate  *gate
+	steer *steer
 	proof *proof // nil with the server in this process
 	ended sync.Once
 }
@@ -78,7 +79,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{}
+	e := &Engine{steer: &steer{}}
 	where, err := "store "+c.Dir, error(nil)
 	if c.External != nil {
 		where = "NATS cluster"

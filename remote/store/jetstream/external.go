@@ -110,6 +110,9 @@ func (e *Engine) connect(ctx context.Context, c Config) (err error) {
 	if e.conn, err = x.dial(x.Credentials); err != nil {
 		return err
 	}
+	if len(x.Servers) > 1 {
+		e.steer.conn = e.conn
+	}
 	if e.proof, err = prove(ctx, x, e.gate, c.Log); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package mem_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -17,4 +18,25 @@ func TestConformance(t *testing.T) {
 			MaxBlob: 1 << 16,
 		}
 	})
+}
+
+func TestHistory(t *testing.T) {
+	d := mem.NewDocs()
+	storetest.Together(t, 1000, d, d, d, d)
+}
+
+// TestStaleReadsAreNoticed is the control of every test of a history.
+func TestStaleReadsAreNoticed(t *testing.T) {
+	d := storetest.Stale(mem.NewDocs())
+	h := storetest.NewHistory()
+	var all sync.WaitGroup
+	for id := range 4 {
+		all.Go(func() { h.Client(t.Context(), id, 500, d) })
+	}
+	all.Wait()
+	if err := h.Verdict(); err == nil {
+		t.Error("a store that answers with old documents passes for a good one")
+	} else {
+		t.Log(err)
+	}
 }
