@@ -5,8 +5,9 @@
 #   make demo         build, then run the demonstration; ARGS="…" goes to it
 #   make test         every check; installs Debian packages if it may (.ci/deps)
 #   make test-slow    tests that need minutes or gigabytes of disk; not part of make test
-#   make test-full    blobs against a real S3 server and a real IPFS daemon, which it builds
+#   make test-full    the faults of the store in their long form, some ten minutes; blobs against a real S3 server and a real IPFS daemon, which it builds
 #   make bench-blobs  blobs in files beside a plain copy
+#   make bench-store  puts by one writer and by 32 beside a plain file on the same disk, watchers; prints ratios
 #   make fuzz         each fuzz target for FUZZTIME seconds
 #   make rsa8192      the tests that make an RSA key of 8192 bits: a minute or two
 #   make bench        benchmarks; BENCH= and PKGS= narrow them
@@ -26,8 +27,7 @@ GO       ?= go
 # Also keeps the race detector and cgo resolvers out: every build is the same.
 export CGO_ENABLED = 0
 
-.PHONY: test-full bench-blobs build secret pkcs11 demo test test-slow fuzz rsa8192 bench bench-seal reproducible install uninstall clean
-.PHONY: build secret pkcs11 demo test test-slow fuzz rsa8192 bench bench-seal bench-project reproducible install uninstall clean
+.PHONY: build secret pkcs11 demo test test-slow test-full fuzz rsa8192 bench bench-seal bench-blobs bench-store bench-project reproducible install uninstall clean
 
 build:
 	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck .
@@ -53,9 +53,13 @@ test-slow:
 
 test-full:
 	.ci/test-full
+	CIPHERDECK_FAULTS=full $(GO) test -v -count=1 -timeout 40m ./remote/store/jetstream ./remote/store/faultfs ./remote/store/mem
 
 bench-blobs:
 	$(GO) test -run '^$$' -bench Blobs ./remote/store/file
+
+bench-store:
+	$(GO) test -run '^$$' -bench 'Put|Watch' -benchtime 3s ./remote/store/jetstream
 
 fuzz:
 	.ci/fuzz $(FUZZTIME)

@@ -79,6 +79,8 @@ func (a *authority) refresh(ctx context.Context) error {
 		return nil
 	}
 	epoch, asked := a.conn.Stats().Reconnects, time.Now()
+	ctx, cancel := context.WithTimeout(ctx, questionLimit)
+	defer cancel()
 	i, err := a.stream.Info(ctx)
 	if err != nil {
 		return err

@@ -143,7 +143,9 @@ func (l *load) end(t *testing.T, c *cluster) {
 // settle does what is left in the queue.
 func (l *load) settle(ctx context.Context, t *testing.T, e *jetstream.Engine) {
 	for {
-		lease, err := e.Queue().Lease(ctx, "cpu", 3*time.Second)
+		one, cancel := context.WithTimeout(ctx, 10*time.Second)
+		lease, err := e.Queue().Lease(one, "cpu", 3*time.Second)
+		cancel()
 		if errors.Is(err, store.ErrNotFound) {
 			return
 		}

@@ -69,6 +69,10 @@ const startLimit = 2 * time.Minute
 // context sets no limit; a disk that flushes slowly needs it.
 const answerLimit = 15 * time.Second
 
+// questionLimit is how long one question may take that can be asked again: in
+// a cluster without a leader it is not refused but lost.
+const questionLimit = 5 * time.Second
+
 // Open starts the engine on c.Dir, new or from before, or connects it to a
 // cluster. Errors wrap store.ErrUnavailable, and ErrSettings or ErrUnsynced
 // where that is the reason.

@@ -231,6 +231,8 @@ func (q *queue) forget(class string) {
 
 // any reports whether the class has a job, waiting or leased.
 func (q *queue) any(ctx context.Context, class string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, questionLimit)
+	defer cancel()
 	_, err := q.stream.GetLastMsgForSubject(ctx, "jobs."+class+".*")
 	if errors.Is(err, js.ErrMsgNotFound) {
 		return false, nil
@@ -244,6 +246,8 @@ func (q *queue) consumer(ctx context.Context, class string) (js.Consumer, error)
 	if c, ok := q.classes[class]; ok {
 		return c, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, questionLimit)
+	defer cancel()
 	c, err := q.stream.CreateOrUpdateConsumer(ctx, js.ConsumerConfig{
 		Durable:       class,
 		FilterSubject: "jobs." + class + ".*",

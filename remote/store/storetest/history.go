@@ -144,8 +144,6 @@ func (h *History) write(ctx context.Context, id int, docs store.Docs, key string
 		h.note(id, call, end, in, output{}, rev)
 	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrNotFound):
 		h.note(id, call, end, in, output{lost: true}, 0)
-	case errors.Is(err, store.ErrUnavailable):
-		// it did not happen
 	default:
 		h.note(id, call, math.MaxInt64, in, output{unknown: true}, 0)
 	}
