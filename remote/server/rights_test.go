@@ -49,6 +49,7 @@ func TestRights(t *testing.T) {
 	blob := id.Of([]byte("plan")).String()
 	links := "/v1/accounts/" + s.owner.UID.String() + "/links"
 	one := "/v1/projects/" + p + "/blobs/" + blob
+	accept := "/v1/projects/" + p + "/accepts/" + strings.Repeat("0a", 16)
 	table := map[string]string{
 		//                                                  nobody wrong expired stranger auditor reader writer admin owner idle busy other  key one off low bad
 		"GET /v1/meta":                                ". . . . . . . . . . . .  . . . . .",
@@ -96,6 +97,11 @@ func TestRights(t *testing.T) {
 		"DELETE /v1/keys/none":                        "u u u . . . . . . f f f  f f f f u",
 		"POST /v1/keys/none/rotate":                   "u u u . . . . . . f f f  f f f f u",
 		"GET /v1/nothing":                             "n n n n n n n n n n n n  n n n n n", // no such route
+		"GET /v1/projects/" + p + "/links":            "u u u f . . . . . f f f  f f f f u",
+		"GET /v1/projects/" + p + "/seen":             "u u u f . . . . . f f f  f f f f u",
+		"PUT /v1/projects/" + p + "/seen":             "u u u f . . . . . f f f  f f f f u",
+		"GET /v1/projects/" + p + "/accepts":          "u u u f f f f . . f f f  f f f f u",
+		"PUT " + accept:                               "u u u f f f f f f f f f  f f f f u", // there is no such invitation
 		"PATCH /v1/projects/" + p + "/head":           "n n n n n n n n n n n n  n n n n n",
 		"POST /v1/auth/logout":                        "u u u . . . . . . . . .  f f f f u", // last: it ends the login
 	}

@@ -76,6 +76,11 @@ func routes(c Config) []route {
 		{"PUT", p + "/blobs/{id}", worker, chain.OpWrite, c.MaxBlobBytes, false, (*Server).putBlob},
 		{"POST", p + "/blobs/{id}/presign-get", worker, chain.OpAudit, maxSmall, false, (*Server).presignGet},
 		{"POST", p + "/blobs/{id}/presign-put", worker, chain.OpWrite, maxSmall, false, (*Server).presignPut},
+		{"GET", p + "/links", member, chain.OpAudit, 0, false, (*Server).getLinks},
+		{"GET", p + "/seen", member, chain.OpAudit, 0, false, (*Server).listSeen},
+		{"PUT", p + "/seen", member, chain.OpAudit, api.MaxSeen, false, (*Server).putSeen},
+		{"GET", p + "/accepts", member, chain.OpManage, 0, false, (*Server).listAccepts},
+		{"PUT", p + "/accepts/{invite}", person, 0, api.MaxAnswer, false, (*Server).putAccept}, // for open invitations only
 		{"POST", p + "/collect", member, chain.OpOwn, chain.MaxLive, true, (*Server).collect},
 		{"POST", p + "/jobs", member, chain.OpJob, job.MaxDoc, false, (*Server).submitJob},
 		{"GET", p + "/jobs", member, chain.OpRead, 0, false, (*Server).listJobs},

@@ -263,7 +263,7 @@ func (e *epochs) keysOf(r projectRecord) answer {
 	if got, ok := e.known[k]; ok {
 		return got
 	}
-	p, err := e.app.open(e.ctx, r.Server, r.ID, project.Seen{Seq: r.Seq, Head: r.head})
+	p, err := e.app.open(e.ctx, r.Server, r.ID, project.Seen{Seq: r.Seq, Head: r.head, State: r.state})
 	got := answer{err: err}
 	if err == nil {
 		got.ids = p.Identities()

@@ -89,7 +89,7 @@ func (a *App) Project(ctx context.Context, name string) (*project.Project, error
 	if err != nil {
 		return nil, err
 	}
-	return a.open(ctx, r.Server, r.ID, project.Seen{Seq: r.Seq, Head: r.head})
+	return a.open(ctx, r.Server, r.ID, project.Seen{Seq: r.Seq, Head: r.head, State: r.state})
 }
 
 // Join opens a project that somebody shared with me and remembers it as name;
@@ -103,7 +103,7 @@ func (a *App) Join(ctx context.Context, server string, pid id.ID, name string, u
 	}
 	r, err := a.projectRecord(pid.String())
 	if err == nil {
-		return a.open(ctx, r.Server, pid, project.Seen{Seq: r.Seq, Head: r.head})
+		return a.open(ctx, r.Server, pid, project.Seen{Seq: r.Seq, Head: r.head, State: r.state})
 	}
 	p, err := project.Open(ctx, a.cached(place{c.Project(pid)}), me, pid, project.Seen{}, a.cfg.Now)
 	if err != nil {
@@ -213,7 +213,7 @@ func (a *App) noteHead(p *project.Project) error {
 		case !p.Contains(project.Seen{Seq: old.Seq, Head: old.Head}):
 			return fmt.Errorf("%w: link %d is not the one seen here before", project.ErrFork, old.Seq)
 		}
-		old.Seq, old.Head = seen.Seq, seen.Head
+		old.Seq, old.Head, old.State = seen.Seq, seen.Head, seen.State
 		s.Projects[k] = old
 		return nil
 	})
@@ -230,7 +230,7 @@ func (a *App) Repair(ctx context.Context, p *project.Project) (uint64, error) {
 
 type projectRecord struct {
 	ProjectInfo
-	head id.ID
+	head, state id.ID
 }
 
 func (a *App) projectRecord(name string) (projectRecord, error) {
@@ -238,7 +238,7 @@ func (a *App) projectRecord(name string) (projectRecord, error) {
 	err := a.view(func(s vault.State) {
 		for k, p := range s.Projects {
 			if i, err := id.Parse(k); err == nil && (p.Name == name || k == name) {
-				out = append(out, projectRecord{ProjectInfo{p.Name, i, p.Server, p.Seq}, p.Head})
+				out = append(out, projectRecord{ProjectInfo{p.Name, i, p.Server, p.Seq}, p.Head, p.State})
 			}
 		}
 	})

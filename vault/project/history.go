@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 )
 
@@ -17,48 +18,70 @@ type verified struct {
 	heads   []id.ID // of each link
 	indexes []id.ID // after each link
 	since   int64   // Unix ms of the link that began the epoch in force
+
+	kept    id.ID  // digest of the checkpoint it was read from or is kept as; zero for none
+	keptSeq uint64 // of the link the checkpoint is at
 }
 
-// history fetches the chain of pid, newest link first, and verifies it from
-// the genesis. It fails with ErrRollback or ErrFork when seen is not part of it.
+// Chainer is a Server that gives many links in one answer.
+type Chainer interface {
+	// Links is the link called tip and those before it, newest first, at most n.
+	Links(ctx context.Context, tip id.ID, n int) ([][]byte, error)
+}
+
+// history fetches the chain of pid, newest link first, back to the genesis or to
+// the checkpoint that seen names, and verifies it from there. It fails with
+// ErrRollback or ErrFork when seen is not part of it.
 func history(ctx context.Context, srv Server, pid id.ID, seen Seen) (verified, error) {
 	head, rev, err := srv.Head(ctx, HeadKey)
 	if err != nil {
 		return verified{}, err
 	}
-	links, err := walkBack(ctx, srv, head, pid)
+	v := remembered(srv, pid, seen.State)
+	links, err := walkBack(ctx, srv, head, pid, v.state)
 	if err != nil {
 		return verified{}, err
 	}
-	if uint64(len(links)) <= seen.Seq {
-		return verified{}, fmt.Errorf("%w: link %d, seen here up to link %d", ErrRollback, len(links)-1, seen.Seq)
+	v.rev = rev
+	if last := v.seq() + uint64(len(links)); last <= seen.Seq {
+		return verified{}, fmt.Errorf("%w: link %d, seen here up to link %d", ErrRollback, int64(last)-1, seen.Seq)
 	}
-	st, err := chain.Begin(links[len(links)-1])
-	if err != nil {
-		return verified{}, err
-	}
-	v := verified{rev: rev}
-	for i := len(links) - 1; ; i-- {
-		if st.Seq == seen.Seq && !seen.Head.IsZero() && st.Head != seen.Head {
-			return verified{}, fmt.Errorf("%w: link %d is %s, seen here %s by %s", ErrFork, st.Seq, st.Head.Short(), seen.Head.Short(), st.Last.Author.Short())
-		}
-		if v.state == nil || len(st.Epochs) != len(v.state.Epochs) {
-			v.since = st.Last.Time
-		}
-		v.state, v.heads, v.indexes = st, append(v.heads, st.Head), append(v.indexes, st.Index)
-		if i == 0 {
-			return v, nil
-		}
-		if st, err = st.Next(links[i-1]); err != nil {
+	for i := len(links) - 1; i >= 0; i-- {
+		if err := v.next(links[i]); err != nil {
 			return verified{}, err
 		}
 	}
+	if !seen.Head.IsZero() && v.heads[seen.Seq] != seen.Head {
+		return verified{}, fmt.Errorf("%w: link %d is %s, seen here %s; the newest is by %s", ErrFork, seen.Seq, v.heads[seen.Seq].Short(), seen.Head.Short(), v.state.Last.Author.Short())
+	}
+	v.remember(srv)
+	return v, nil
 }
 
-// walkBack collects links from head to the genesis, whose id must be pid. Only
-// hashes are checked here.
-func walkBack(ctx context.Context, srv Server, head []byte, pid id.ID) ([][]byte, error) {
-	links := [][]byte{head}
+// seq is how many links are verified.
+func (v *verified) seq() uint64 { return uint64(len(v.heads)) }
+
+// next verifies raw as the next link.
+func (v *verified) next(raw []byte) (err error) {
+	if v.state == nil {
+		v.state, err = chain.Begin(raw)
+	} else {
+		v.state, err = v.state.Next(raw)
+	}
+	if err != nil {
+		return err
+	}
+	v.heads, v.indexes = append(v.heads, v.state.Head), append(v.indexes, v.state.Index)
+	return nil
+}
+
+// linkBatch is how many links are asked for at once.
+const linkBatch = 512
+
+// walkBack collects links from head to the genesis, whose id must be pid, or to
+// the one after known, newest first. Only hashes are checked here.
+func walkBack(ctx context.Context, srv Server, head []byte, pid id.ID, known *chain.State) ([][]byte, error) {
+	var links, ready [][]byte
 	_, want, err := chain.PrevOf(head)
 	if err != nil {
 		return nil, err
@@ -71,17 +94,122 @@ func walkBack(ctx context.Context, srv Server, head []byte, pid id.ID) ([][]byte
 		if seq != want || seq > maxLinks {
 			return nil, fmt.Errorf("%w: link %d where %d belongs, limit %d", ErrDamaged, seq, want, maxLinks)
 		}
+		if known != nil && seq <= known.Seq {
+			if seq == known.Seq && id.Of(raw) == known.Head {
+				return links, nil
+			}
+			if len(links) == 0 {
+				return nil, fmt.Errorf("%w: link %d, verified here up to link %d", ErrRollback, seq, known.Seq)
+			}
+			return nil, fmt.Errorf("%w: link %d is %s, verified here as %s", ErrFork, seq, id.Of(raw).Short(), known.Head.Short())
+		}
+		links = append(links, raw)
 		if prev.IsZero() {
 			if got := id.Of(raw); got != pid {
 				return nil, fmt.Errorf("%w: genesis is %s, want %s", ErrFork, got.Short(), pid.Short())
 			}
 			return links, nil
 		}
-		if raw, err = ReadBlob(ctx, srv, prev, chain.MaxLink); err != nil {
-			return nil, fmt.Errorf("link %d: %w", seq-1, err)
+		if len(ready) == 0 {
+			if ready, err = linksFrom(ctx, srv, prev, int(min(want, linkBatch))); err != nil {
+				return nil, fmt.Errorf("link %d: %w", seq-1, err)
+			}
 		}
-		links = append(links, raw)
+		if raw, ready = ready[0], ready[1:]; id.Of(raw) != prev {
+			return nil, fmt.Errorf("%w: link %d does not match its name", ErrDamaged, seq-1)
+		}
 	}
+}
+
+// linksFrom is the link tip and some before it: from the cache as far as it has
+// them, else from the server, many at a time where it can.
+func linksFrom(ctx context.Context, srv Server, tip id.ID, n int) ([][]byte, error) {
+	s := srv
+	if c, ok := srv.(*cached); ok {
+		if b, ok := c.c.Get(tip); ok && id.Of(b) == tip {
+			return [][]byte{b}, nil
+		}
+		s = c.Server
+	}
+	if many, ok := s.(Chainer); ok && n > 1 {
+		all, err := many.Links(ctx, tip, n)
+		if err == nil && len(all) > 0 {
+			return all, nil
+		}
+		if err != nil && ctx.Err() != nil {
+			return nil, err
+		}
+	}
+	raw, err := ReadBlob(ctx, srv, tip, chain.MaxLink)
+	return [][]byte{raw}, err
+}
+
+// checkpoint is a verified chain as it is kept beside the cache: nobody signed
+// it, and its digest is in the vault.
+type checkpoint struct {
+	V       uint8  `cbor:"1,keyasint"`
+	State   []byte `cbor:"2,keyasint"` // chain.State.Snapshot
+	Heads   []byte `cbor:"3,keyasint"` // ids of all links, one after the other
+	Indexes []byte `cbor:"4,keyasint"`
+}
+
+// checkpointEvery is how many links are verified again at most.
+const checkpointEvery = 32
+
+// remembered is the chain up to the checkpoint with this digest, or nothing.
+func remembered(srv Server, pid, digest id.ID) (v verified) {
+	c, ok := srv.(*cached)
+	if !ok || digest.IsZero() {
+		return v
+	}
+	raw, ok := c.c.Get(digest)
+	if !ok || id.Of(raw) != digest {
+		return v
+	}
+	var k checkpoint
+	if err := doc.DecodeTrusted(raw, &k); err != nil || k.V != 1 {
+		return v
+	}
+	st, err := chain.Restore(k.State, id.Of(k.State))
+	if err != nil || st.Project != pid || len(k.Heads) != 32*int(st.Seq+1) || len(k.Indexes) != len(k.Heads) {
+		return v
+	}
+	v = verified{state: st, heads: split(k.Heads), indexes: split(k.Indexes), kept: digest, keptSeq: st.Seq}
+	return v
+}
+
+// remember keeps a checkpoint when there are many links since the last one.
+func (v *verified) remember(srv Server) {
+	c, ok := srv.(*cached)
+	if !ok || v.state.Seq < v.keptSeq+checkpointEvery {
+		return
+	}
+	snap, _, err := v.state.Snapshot()
+	if err != nil {
+		return
+	}
+	raw, err := doc.Encode(checkpoint{V: 1, State: snap, Heads: join(v.heads), Indexes: join(v.indexes)})
+	if err != nil {
+		return
+	}
+	v.kept, v.keptSeq = id.Of(raw), v.state.Seq
+	c.c.Put(v.kept, raw)
+}
+
+func join(ids []id.ID) []byte {
+	b := make([]byte, 0, 32*len(ids))
+	for _, i := range ids {
+		b = append(b, i[:]...)
+	}
+	return b
+}
+
+func split(b []byte) []id.ID {
+	ids := make([]id.ID, len(b)/32)
+	for n := range ids {
+		ids[n] = id.ID(b[32*n:])
+	}
+	return ids
 }
 
 // ReadBlob fetches blob i of at most max bytes and checks it against its name.

@@ -68,8 +68,9 @@ var (
 
 // Seen is the last head that was verified here. It lives in the vault.
 type Seen struct {
-	Seq  uint64
-	Head id.ID
+	Seq   uint64
+	Head  id.ID
+	State id.ID // digest of a checkpoint that a cache may have; zero for none
 }
 
 // Project is an opened project. It is not safe for concurrent use.
@@ -91,6 +92,7 @@ type Project struct {
 	heads   []id.ID // ids of all links, by sequence number
 	indexes []id.ID // the index after each link
 	since   int64   // Unix ms of the link that began the epoch in force
+	kept    id.ID   // digest of the newest checkpoint
 	damage  error   // why the newest index does not open; nil when it does
 }
 
@@ -139,7 +141,7 @@ func (p *Project) ID() id.ID { return p.state.Project }
 func (p *Project) Name() string { return p.index.Name() }
 
 // Seen is the head that this Project has verified.
-func (p *Project) Seen() Seen { return Seen{Seq: p.state.Seq, Head: p.state.Head} }
+func (p *Project) Seen() Seen { return Seen{Seq: p.state.Seq, Head: p.state.Head, State: p.kept} }
 
 // Contains reports whether the verified chain has the link seen: whether this
 // is a continuation of what was seen.
@@ -172,7 +174,7 @@ func (p *Project) load(ctx context.Context, pid id.ID, seen Seen) error {
 	if !ok {
 		return ErrNotMember
 	}
-	p.state, p.rev, p.heads, p.indexes, p.since, p.damage = st, h.rev, h.heads, h.indexes, h.since, nil
+	p.state, p.rev, p.heads, p.indexes, p.since, p.kept, p.damage = st, h.rev, h.heads, h.indexes, h.since, h.kept, nil
 	if m.Role == chain.Auditor {
 		p.keys, p.index = nil, index.New("")
 		return nil
@@ -202,8 +204,12 @@ func (p *Project) extendWith(ctx context.Context, kind string, body any, others 
 	if err != nil {
 		return err
 	}
-	if err := p.putBytes(ctx, raw); err != nil {
-		return err
+	// The server keeps the link as a blob by itself; who may write does it too, so
+	// that the link is in the cache here.
+	if p.state.Allows(p.me.Account.UID, chain.OpWrite) {
+		if err := p.putBytes(ctx, raw); err != nil {
+			return err
+		}
 	}
 	rev, err := p.srv.CAS(ctx, HeadKey, raw, p.rev)
 	if err != nil {
