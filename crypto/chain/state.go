@@ -96,7 +96,7 @@ func Begin(raw []byte) (*State, error) {
 			return nil, fmt.Errorf("the genesis must be written by its owner")
 		}
 		return signers(l, &owner, linkV1)
-	})
+	}, now)
 	if err != nil {
 		return nil, err
 	}
@@ -163,9 +163,14 @@ func signers(l *Link, a **Account, before uint8) ([]crypto.PublicKey, error) {
 // Next verifies raw as the link that follows s and returns the state after it.
 // Errors wrap ErrLink; also ErrOrder when raw does not follow the head, and
 // ErrRight when its author may not do that.
-func (s *State) Next(raw []byte) (*State, error) {
+func (s *State) Next(raw []byte) (*State, error) { return s.NextWith(raw, now) }
+
+// NextWith is Next that hands the check of each signature of the link to check,
+// which may do it later: see doc.Pool. The state must not be used before all
+// checks are done, other than for the links after it.
+func (s *State) NextWith(raw []byte, check func(func() error) error) (*State, error) {
 	n := s.clone()
-	l, name, err := open(raw, n.author)
+	l, name, err := open(raw, n.author, check)
 	if err != nil {
 		return nil, err
 	}

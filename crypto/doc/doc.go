@@ -155,6 +155,12 @@ func Sign(typ string, body any, signers ...crypto.Signer) ([]byte, error) {
 // under the key that keys finds for it. Who had to sign is the caller's rule:
 // look at Sigs.
 func Open(raw []byte, want string, max int, keys KeyFunc) (Signed, id.ID, error) {
+	return OpenWith(raw, want, max, keys, func(f func() error) error { return f() })
+}
+
+// OpenWith is Open that hands the check of each signature to check, which may
+// do it later, as a Pool does. Nothing may be believed before all are done.
+func OpenWith(raw []byte, want string, max int, keys KeyFunc, check func(func() error) error) (Signed, id.ID, error) {
 	var s Signed
 	if len(raw) > max {
 		return s, id.ID{}, fmt.Errorf("%s: %w: %d bytes, limit %d", want, ErrTooLarge, len(raw), max)
@@ -165,7 +171,7 @@ func Open(raw []byte, want string, max int, keys KeyFunc) (Signed, id.ID, error)
 	if s.Type != want {
 		return Signed{}, id.ID{}, fmt.Errorf("%w: got %q, want %q", ErrType, s.Type, want)
 	}
-	if err := s.verify(keys); err != nil {
+	if err := s.verify(keys, check); err != nil {
 		return Signed{}, id.ID{}, fmt.Errorf("%s: %w", want, err)
 	}
 	return s, id.Of(raw), nil
@@ -181,7 +187,7 @@ func (s Signed) SignedBy(k KeyID) bool {
 	return false
 }
 
-func (s Signed) verify(keys KeyFunc) error {
+func (s Signed) verify(keys KeyFunc, check func(func() error) error) error {
 	if len(s.Sigs) == 0 || len(s.Sigs) > maxSigs {
 		return ErrUnsigned
 	}
@@ -199,8 +205,14 @@ func (s Signed) verify(keys KeyFunc) error {
 		if got, err := KeyIDOf(pub); err != nil || got != g.Key {
 			return fmt.Errorf("%w: key %s", ErrKey, g.Key)
 		}
-		if err := verify(pub, msg, g.Sig); err != nil {
-			return fmt.Errorf("%w: key %s", err, g.Key)
+		err = check(func() error {
+			if err := verify(pub, msg, g.Sig); err != nil {
+				return fmt.Errorf("%w: key %s", err, g.Key)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/doc"
@@ -46,10 +47,8 @@ func history(ctx context.Context, srv Server, pid id.ID, seen Seen) (verified, e
 	if last := v.seq() + uint64(len(links)); last <= seen.Seq {
 		return verified{}, fmt.Errorf("%w: link %d, seen here up to link %d", ErrRollback, int64(last)-1, seen.Seq)
 	}
-	for i := len(links) - 1; i >= 0; i-- {
-		if err := v.next(links[i]); err != nil {
-			return verified{}, err
-		}
+	if err := v.follow(links); err != nil {
+		return verified{}, err
 	}
 	if !seen.Head.IsZero() && v.heads[seen.Seq] != seen.Head {
 		return verified{}, fmt.Errorf("%w: link %d is %s, seen here %s; the newest is by %s", ErrFork, seen.Seq, v.heads[seen.Seq].Short(), seen.Head.Short(), v.state.Last.Author.Short())
@@ -61,17 +60,29 @@ func history(ctx context.Context, srv Server, pid id.ID, seen Seen) (verified, e
 // seq is how many links are verified.
 func (v *verified) seq() uint64 { return uint64(len(v.heads)) }
 
-// next verifies raw as the next link.
-func (v *verified) next(raw []byte) (err error) {
-	if v.state == nil {
-		v.state, err = chain.Begin(raw)
-	} else {
-		v.state, err = v.state.Next(raw)
+// follow verifies links, newest first, as those after v. Signatures are checked
+// on all processors; v is not to be used when it fails.
+func (v *verified) follow(links [][]byte) error {
+	pool := doc.NewPool()
+	err := v.replay(links, pool.Check)
+	if late := pool.Wait(); err == nil && late != nil {
+		err = fmt.Errorf("%w: %w", chain.ErrLink, late)
 	}
-	if err != nil {
-		return err
+	return err
+}
+
+func (v *verified) replay(links [][]byte, check func(func() error) error) (err error) {
+	for _, raw := range slices.Backward(links) {
+		if v.state == nil {
+			v.state, err = chain.Begin(raw)
+		} else {
+			v.state, err = v.state.NextWith(raw, check)
+		}
+		if err != nil {
+			return err
+		}
+		v.heads, v.indexes = append(v.heads, v.state.Head), append(v.indexes, v.state.Index)
 	}
-	v.heads, v.indexes = append(v.heads, v.state.Head), append(v.indexes, v.state.Index)
 	return nil
 }
 

@@ -55,6 +55,7 @@ func (s *shelf) CAS(_ context.Context, _ string, body []byte, prev uint64) (uint
 		return 0, ErrConflict
 	}
 	s.heads = append(s.heads, body)
+	s.blobs[id.Of(body)] = body // as a server does
 	return uint64(len(s.heads)), nil
 }
 
@@ -87,7 +88,7 @@ func (s *shelf) GetBlob(_ context.Context, i id.ID, off, n int64) (io.ReadCloser
 	return io.NopCloser(bytes.NewReader(b)), nil
 }
 
-func person(t *testing.T, name string) *account.Me {
+func person(t testing.TB, name string) *account.Me {
 	t.Helper()
 	acc, err := account.New(t.Context(), rand.Reader, name, 2048)
 	if err != nil {
