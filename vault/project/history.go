@@ -72,6 +72,10 @@ func (v *verified) follow(links [][]byte) error {
 }
 
 func (v *verified) replay(links [][]byte, check func(func() error) error) (err error) {
+	epochs := 0
+	if v.state != nil {
+		epochs = len(v.state.Epochs)
+	}
 	for _, raw := range slices.Backward(links) {
 		if v.state == nil {
 			v.state, err = chain.Begin(raw)
@@ -80,6 +84,9 @@ func (v *verified) replay(links [][]byte, check func(func() error) error) (err e
 		}
 		if err != nil {
 			return err
+		}
+		if n := len(v.state.Epochs); n != epochs {
+			epochs, v.since = n, v.state.Last.Time
 		}
 		v.heads, v.indexes = append(v.heads, v.state.Head), append(v.indexes, v.state.Index)
 	}
@@ -162,6 +169,7 @@ type checkpoint struct {
 	State   []byte `cbor:"2,keyasint"` // chain.State.Snapshot
 	Heads   []byte `cbor:"3,keyasint"` // ids of all links, one after the other
 	Indexes []byte `cbor:"4,keyasint"`
+	Since   int64  `cbor:"5,keyasint"`
 }
 
 // checkpointEvery is how many links are verified again at most.
@@ -185,7 +193,7 @@ func remembered(srv Server, pid, digest id.ID) (v verified) {
 	if err != nil || st.Project != pid || len(k.Heads) != 32*int(st.Seq+1) || len(k.Indexes) != len(k.Heads) {
 		return v
 	}
-	v = verified{state: st, heads: split(k.Heads), indexes: split(k.Indexes), kept: digest, keptSeq: st.Seq}
+	v = verified{state: st, heads: split(k.Heads), indexes: split(k.Indexes), since: k.Since, kept: digest, keptSeq: st.Seq}
 	return v
 }
 
@@ -199,7 +207,7 @@ func (v *verified) remember(srv Server) {
 	if err != nil {
 		return
 	}
-	raw, err := doc.Encode(checkpoint{V: 1, State: snap, Heads: join(v.heads), Indexes: join(v.indexes)})
+	raw, err := doc.Encode(checkpoint{V: 1, State: snap, Heads: join(v.heads), Indexes: join(v.indexes), Since: v.since})
 	if err != nil {
 		return
 	}

@@ -16,6 +16,7 @@ type jar map[id.ID][]byte
 
 func (j jar) Get(i id.ID) ([]byte, bool) { b, ok := j[i]; return b, ok }
 func (j jar) Put(i id.ID, b []byte)      { j[i] = b }
+func (j jar) Has(i id.ID) bool           { _, ok := j[i]; return ok }
 
 // board is where members leave their words, with a server that can hold some
 // back.
