@@ -2,6 +2,7 @@ package vault
 
 import (
 	"cipherdeck/crypto/id"
+	"cipherdeck/crypto/tlog"
 	"cipherdeck/vault/journal"
 	"cipherdeck/vault/secret"
 )
@@ -71,6 +72,20 @@ type Server struct {
 	Version   uint64   `cbor:"7,keyasint"` // highest manifest version seen
 	AKName    []byte   `cbor:"8,keyasint"` // TPM name of the first attestation key seen
 	Added     int64    `cbor:"9,keyasint"` // Unix seconds
+
+	// Since version 4.
+	Log ServerLog `cbor:"10,keyasint,omitzero"` // what is known of its journal
+}
+
+// ServerLog is what I know of a server's journal, and hold it to.
+type ServerLog struct {
+	Key       string        `cbor:"1,keyasint"`           // the log's key, pinned at first contact
+	Size      uint64        `cbor:"2,keyasint"`           // of the largest log seen
+	Root      id.ID         `cbor:"3,keyasint,omitzero"`  // its root
+	Watched   tlog.Frontier `cbor:"4,keyasint,omitzero"`  // how far I have read every leaf
+	Promises  [][]byte      `cbor:"5,keyasint,omitempty"` // signed, not yet seen to be kept
+	Witnesses []string      `cbor:"6,keyasint,omitempty"` // keys of the witnesses that count for me
+	Need      int           `cbor:"7,keyasint,omitempty"` // how many of them must have signed
 }
 
 // Project is a project I am in, and the last head I verified: the server must

@@ -60,26 +60,32 @@ func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
 	return raw, err
 }
 
-// Inclusion asks for the proof of a leaf by its hash; ErrNotFound while it is
-// only promised.
-func (c *Client) Inclusion(ctx context.Context, leaf id.ID) (r InclusionReply, err error) {
-	return r, c.journal(ctx, "proof/inclusion", url.Values{"leaf": {leaf.String()}}, &r)
+// Inclusion asks for the proof of a leaf, by its hash, in the journal of size, or
+// in the newest when that is 0; ErrNotFound while it is only promised.
+func (c *Client) Inclusion(ctx context.Context, leaf id.ID, size uint64) (r InclusionReply, err error) {
+	err = c.journal(ctx, "proof/inclusion", url.Values{"leaf": {leaf.String()}, "size": {number(size)}}, &r)
+	return r, err
 }
 
 // Consistency asks for the proof that the journal of from leaves is a beginning
-// of the newest; ErrNotFound when the journal is smaller.
-func (c *Client) Consistency(ctx context.Context, from uint64) (r ConsistencyReply, err error) {
-	return r, c.journal(ctx, "proof/consistency", url.Values{"from": {strconv.FormatUint(from, 10)}}, &r)
+// of that of size; ErrNotFound when the journal is smaller.
+func (c *Client) Consistency(ctx context.Context, from, size uint64) (r ConsistencyReply, err error) {
+	err = c.journal(ctx, "proof/consistency", url.Values{"from": {number(from)}, "size": {number(size)}}, &r)
+	return r, err
 }
+
+func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // Entries asks for leaves from a number on.
 func (c *Client) Entries(ctx context.Context, from uint64, n int) (r EntriesReply, err error) {
-	return r, c.journal(ctx, "entries", url.Values{"from": {strconv.FormatUint(from, 10)}, "n": {strconv.Itoa(n)}}, &r)
+	err = c.journal(ctx, "entries", url.Values{"from": {number(from)}, "n": {strconv.Itoa(n)}}, &r)
+	return r, err
 }
 
-// Object asks for the leaves about an object, by its tag.
-func (c *Client) Object(ctx context.Context, tag id.ID) (r ObjectReply, err error) {
-	return r, c.journal(ctx, "object/"+tag.String(), nil, &r)
+// Object asks for the leaves about an object, by its tag, in the journal of size.
+func (c *Client) Object(ctx context.Context, tag id.ID, size uint64) (r ObjectReply, err error) {
+	err = c.journal(ctx, "object/"+tag.String(), url.Values{"size": {number(size)}}, &r)
+	return r, err
 }
 
 func (c *Client) journal(ctx context.Context, what string, v url.Values, into any) error {

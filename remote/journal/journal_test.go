@@ -62,7 +62,7 @@ func record(t testing.TB, l *journal.Log, e journal.Entry) tlog.Promised {
 func kept(t testing.TB, l *journal.Log, p tlog.Promised) (journal.Proof, tlog.Checkpoint) {
 	t.Helper()
 	for {
-		proof, c, err := l.Inclusion(t.Context(), p.Hash)
+		proof, c, err := l.Inclusion(t.Context(), p.Hash, journal.Newest)
 		if err == nil {
 			if err := c.Included(proof.Index, p.Hash, proof.Path); err != nil {
 				t.Fatal(err)
@@ -104,7 +104,7 @@ func TestPromisesAreKept(t *testing.T) {
 		for _, p := range all[:from] {
 			f.Add(p.Hash)
 		}
-		path, now, err := l.Consistency(t.Context(), from)
+		path, now, err := l.Consistency(t.Context(), from, journal.Newest)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestPromisesAreKept(t *testing.T) {
 			t.Fatal(from, err)
 		}
 	}
-	of, _, err := l.Object(t.Context(), entry(1).Object)
+	of, _, err := l.Object(t.Context(), entry(1).Object, journal.Newest)
 	if err != nil || len(of) != 100 {
 		t.Errorf("%d leaves about an object, %v", len(of), err)
 	}
@@ -132,7 +132,7 @@ func TestPromisesAreKept(t *testing.T) {
 	if err := l.Verify(t.Context()); err != nil {
 		t.Errorf("a forgotten document breaks the tree: %v", err)
 	}
-	if _, _, err := l.Inclusion(t.Context(), id.Of([]byte("never"))); !errors.Is(err, journal.ErrNotFound) {
+	if _, _, err := l.Inclusion(t.Context(), id.Of([]byte("never")), journal.Newest); !errors.Is(err, journal.ErrNotFound) {
 		t.Errorf("what was never recorded: %v", err)
 	}
 	if err := l.Close(); err != nil {

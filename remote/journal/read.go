@@ -32,36 +32,54 @@ func (l *Log) Checkpoint(ctx context.Context) (tlog.Checkpoint, error) {
 	return tlog.OpenCheckpoint(raw, l.signer.Key)
 }
 
-// Inclusion proves that the leaf with this hash is in the log. Errors wrap
-// ErrNotFound, also while it is only promised.
-func (l *Log) Inclusion(ctx context.Context, hash id.ID) (Proof, tlog.Checkpoint, error) {
+// Newest, as a size, is that of the newest checkpoint. A client that has one
+// asks for the proofs under that very one.
+const Newest = 0
+
+// sized is the newest checkpoint, and the size that proofs are wanted for.
+func (l *Log) sized(ctx context.Context, size uint64) (tlog.Checkpoint, uint64, error) {
 	c, err := l.Checkpoint(ctx)
+	switch {
+	case err != nil:
+		return c, 0, err
+	case size == Newest:
+		return c, c.Size, nil
+	case size > c.Size:
+		return c, 0, fmt.Errorf("%w: a log of %d leaves; this one has %d", ErrNotFound, size, c.Size)
+	}
+	return c, size, nil
+}
+
+// Inclusion proves that the leaf with this hash is in the log of size. Errors
+// wrap ErrNotFound, also while it is only promised.
+func (l *Log) Inclusion(ctx context.Context, hash id.ID, size uint64) (Proof, tlog.Checkpoint, error) {
+	c, size, err := l.sized(ctx, size)
 	if err != nil {
 		return Proof{}, c, err
 	}
 	l.mu.Lock()
 	at, ok := l.index.hash[hash]
 	l.mu.Unlock()
-	if !ok || at >= c.Size {
+	if !ok || at >= size {
 		return Proof{}, c, fmt.Errorf("%w: leaf %s", ErrNotFound, hash.Short())
 	}
-	p, err := l.prove(ctx, at, c)
+	p, err := l.prove(ctx, at, size, c)
 	return p, c, err
 }
 
 // Object proves the newest MaxEntries leaves about an object, oldest first.
 // Nothing proves that there are no others: for that, read all entries.
-func (l *Log) Object(ctx context.Context, tag id.ID) ([]Proof, tlog.Checkpoint, error) {
-	c, err := l.Checkpoint(ctx)
+func (l *Log) Object(ctx context.Context, tag id.ID, size uint64) ([]Proof, tlog.Checkpoint, error) {
+	c, size, err := l.sized(ctx, size)
 	if err != nil {
 		return nil, c, err
 	}
 	out := []Proof{}
 	for _, at := range l.of(tag) {
-		if at >= c.Size {
+		if at >= size {
 			break
 		}
-		p, err := l.prove(ctx, at, c)
+		p, err := l.prove(ctx, at, size, c)
 		if err != nil {
 			return nil, c, err
 		}
@@ -78,15 +96,16 @@ func (l *Log) of(tag id.ID) []uint64 {
 }
 
 // prove makes a proof and checks it: what a damaged tile would make of it must
-// not reach a client, who would think that the log lies.
-func (l *Log) prove(ctx context.Context, at uint64, c tlog.Checkpoint) (Proof, error) {
+// not reach a client, who would think that the log lies. Of an earlier size the
+// root is not at hand; a client that finds a proof wrong asks again.
+func (l *Log) prove(ctx context.Context, at, size uint64, c tlog.Checkpoint) (Proof, error) {
 	leaf, err := l.spool.read(at)
 	if err != nil {
 		return Proof{}, err
 	}
 	p := Proof{Index: at, Leaf: leaf}
 	return p, l.twice(ctx, func() error {
-		if p.Path, err = l.tree.inclusion(ctx, at, c.Size); err != nil {
+		if p.Path, err = l.tree.inclusion(ctx, at, size); err != nil || size != c.Size {
 			return err
 		}
 		return c.Included(at, tlog.LeafHash(leaf), p.Path)
@@ -94,21 +113,21 @@ func (l *Log) prove(ctx context.Context, at uint64, c tlog.Checkpoint) (Proof, e
 }
 
 // Consistency proves that the log as it was with from leaves is a beginning of
-// what it is now.
-func (l *Log) Consistency(ctx context.Context, from uint64) ([]id.ID, tlog.Checkpoint, error) {
-	c, err := l.Checkpoint(ctx)
+// what it is now, or was with size.
+func (l *Log) Consistency(ctx context.Context, from, size uint64) ([]id.ID, tlog.Checkpoint, error) {
+	c, size, err := l.sized(ctx, size)
 	if err != nil {
 		return nil, c, err
 	}
-	if from > c.Size {
-		return nil, c, fmt.Errorf("%w: a log of %d leaves; this one has %d", ErrNotFound, from, c.Size)
+	if from > size {
+		return nil, c, fmt.Errorf("%w: a log of %d leaves; this one has %d", ErrNotFound, from, size)
 	}
-	if from == 0 || from == c.Size {
+	if from == 0 || from == size {
 		return []id.ID{}, c, nil
 	}
 	var p []id.ID
 	err = l.twice(ctx, func() error {
-		p, err = l.tree.consistency(ctx, from, c.Size)
+		p, err = l.tree.consistency(ctx, from, size)
 		return err
 	})
 	return p, c, err

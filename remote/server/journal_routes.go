@@ -44,12 +44,29 @@ func (s *Server) tile(c *call) error {
 	return c.bytes(http.StatusOK, api.TypeBytes, raw)
 }
 
+// size reads a parameter that is the size of a log, or a number of a leaf.
+func (c *call) size(name, otherwise string) (uint64, error) {
+	text := c.r.URL.Query().Get(name)
+	if text == "" {
+		text = otherwise
+	}
+	n, err := tlog.ParseSize(text)
+	if err != nil {
+		return 0, invalid(name, "%v", err)
+	}
+	return n, nil
+}
+
 func (s *Server) inclusion(c *call) error {
 	hash, err := id.Parse(c.r.URL.Query().Get("leaf"))
 	if err != nil {
 		return invalid("leaf", "%v", err)
 	}
-	p, cp, err := s.journal.Inclusion(c.r.Context(), hash)
+	size, err := c.size("size", "0")
+	if err != nil {
+		return err
+	}
+	p, cp, err := s.journal.Inclusion(c.r.Context(), hash, size)
 	if err != nil {
 		return journalProblem(err)
 	}
@@ -57,11 +74,15 @@ func (s *Server) inclusion(c *call) error {
 }
 
 func (s *Server) consistency(c *call) error {
-	from, err := tlog.ParseSize(c.r.URL.Query().Get("from"))
+	from, err := c.size("from", "")
 	if err != nil {
-		return invalid("from", "%v", err)
+		return err
 	}
-	path, cp, err := s.journal.Consistency(c.r.Context(), from)
+	size, err := c.size("size", "0")
+	if err != nil {
+		return err
+	}
+	path, cp, err := s.journal.Consistency(c.r.Context(), from, size)
 	if err != nil {
 		return journalProblem(err)
 	}
@@ -69,13 +90,13 @@ func (s *Server) consistency(c *call) error {
 }
 
 func (s *Server) entries(c *call) error {
-	from, err := tlog.ParseSize(c.r.URL.Query().Get("from"))
+	from, err := c.size("from", "")
 	if err != nil {
-		return invalid("from", "%v", err)
+		return err
 	}
-	n, err := tlog.ParseSize(c.r.URL.Query().Get("n"))
+	n, err := c.size("n", "")
 	if err != nil {
-		return invalid("n", "%v", err)
+		return err
 	}
 	leaves, cp, err := s.journal.Entries(c.r.Context(), from, int(min(n, journal.MaxEntries)))
 	if err != nil {
@@ -89,7 +110,11 @@ func (s *Server) object(c *call) error {
 	if err != nil {
 		return invalid("tag", "%v", err)
 	}
-	all, cp, err := s.journal.Object(c.r.Context(), tag)
+	size, err := c.size("size", "0")
+	if err != nil {
+		return err
+	}
+	all, cp, err := s.journal.Object(c.r.Context(), tag, size)
 	if err != nil {
 		return journalProblem(err)
 	}

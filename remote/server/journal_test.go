@@ -89,7 +89,7 @@ func TestEveryAcceptedDocumentIsPromised(t *testing.T) {
 	for _, p := range got.open(t, key) {
 		seen[p.Leaf.Action]++
 		for {
-			r, err := s.client.Inclusion(t.Context(), p.Hash)
+			r, err := s.client.Inclusion(t.Context(), p.Hash, 0)
 			if errors.Is(err, api.ErrNotFound) {
 				continue // promised only
 			}
@@ -111,7 +111,7 @@ func TestEveryAcceptedDocumentIsPromised(t *testing.T) {
 			t.Errorf("%d promises for %s, want %d", seen[a], a, n)
 		}
 	}
-	of, err := s.client.Object(t.Context(), tlog.Tag(tlog.KindAccount, s.owner.UID[:]))
+	of, err := s.client.Object(t.Context(), tlog.Tag(tlog.KindAccount, s.owner.UID[:]), 0)
 	if err != nil || len(of.Proofs) != 2 {
 		t.Fatalf("%+v, %v", of, err)
 	}
@@ -367,7 +367,7 @@ func TestRefusedLoginIsRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for {
-		r, err := s.client.Object(t.Context(), tlog.Tag(tlog.KindAccount, s.owner.UID[:]))
+		r, err := s.client.Object(t.Context(), tlog.Tag(tlog.KindAccount, s.owner.UID[:]), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

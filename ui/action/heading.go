@@ -16,7 +16,8 @@ func Parts() []Part {
 		{"Projects and people", []string{"project", "bundle", "people", "share", "revoke", "grant", "blobs"}},
 		{"Servers and nodes", []string{"server", "attest", "manifest", "serve", "node", "store"}},
 		{"Scripts", []string{"key", "fetch"}},
-		{"Running a server", []string{"backup", "restore", "migrate"}},
+		{"Running a server", []string{"backup", "restore", "migrate", "rebuild"}},
+		{"A server's journal", []string{"journal", "witness"}},
 		{"Blind runs", []string{"plan", "run", "demo"}},
 		{"This program", []string{"doctor", "version"}},
 	}

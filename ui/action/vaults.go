@@ -80,7 +80,11 @@ func personLines(p app.Person) []string {
 	if p.Verified {
 		state = "✓ verified by words"
 	}
-	return []string{p.Name + "  " + p.UID, "  words  " + p.Words, "  " + state}
+	out := []string{p.Name + "  " + p.UID, "  words  " + p.Words, "  " + state}
+	if p.Journal != nil {
+		out = append(out, "  keys   "+p.Journal.Text())
+	}
+	return out
 }
 
 func runPeople(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {

@@ -78,8 +78,9 @@ type App struct {
 	by      Way // how the vault was opened
 	closes  int // how often it was locked
 	clients map[clientKey]*api.Client
-	retired []*api.Client // not used for anything new; closed at the end
-	blobs   *folder       // cache of this machine; nil until it is needed
+	retired []*api.Client       // not used for anything new; closed at the end
+	blobs   *folder             // cache of this machine; nil until it is needed
+	logs    map[string]*logNews // of servers' journals, by server: not saved yet
 }
 
 // Facts is what a face needs to know to say what can be done now.
@@ -97,7 +98,7 @@ func New(cfg Config) *App {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &App{cfg: cfg, board: newBoard(), clients: map[clientKey]*api.Client{}}
+	return &App{cfg: cfg, board: newBoard(), clients: map[clientKey]*api.Client{}, logs: map[string]*logNews{}}
 }
 
 // DefaultHome is the folder used when none is given: $CIPHERDECK_HOME, else
@@ -183,6 +184,7 @@ func (a *App) Facts() Facts {
 
 // Close locks: connections end, keys are wiped, the board is empty.
 func (a *App) Close() {
+	a.saveLogs()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, c := range a.clients {
@@ -192,6 +194,7 @@ func (a *App) Close() {
 		c.Close()
 	}
 	clear(a.clients)
+	clear(a.logs)
 	a.retired = nil
 	if a.vault != nil {
 		a.vault.Close()
@@ -228,7 +231,15 @@ func (a *App) update(f func(*vault.State) error) error {
 	if err != nil {
 		return err
 	}
-	if err := v.Update(f); err != nil {
+	err = v.Update(func(s *vault.State) error {
+		if err := f(s); err != nil {
+			return err
+		}
+		a.foldLogs(s)
+		return nil
+	})
+	if err != nil {
+		a.unsavedLogs()
 		return err
 	}
 	a.noteSeen(v, true)

@@ -19,6 +19,7 @@ import (
 	"cipherdeck/crypto/keys"
 	"cipherdeck/crypto/seal"
 	typed "cipherdeck/crypto/secret"
+	"cipherdeck/crypto/tlog"
 	"cipherdeck/crypto/words"
 	"cipherdeck/fhe"
 	"cipherdeck/fhe/job"
@@ -26,11 +27,13 @@ import (
 	"cipherdeck/fhe/score"
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/backup"
+	"cipherdeck/remote/journal"
 	"cipherdeck/remote/server"
 	"cipherdeck/remote/store"
 	"cipherdeck/remote/store/jetstream"
 	"cipherdeck/remote/store/rooms"
 	"cipherdeck/remote/store/space"
+	"cipherdeck/remote/witness"
 	"cipherdeck/ui/clip"
 	"cipherdeck/vault"
 	"cipherdeck/vault/account"
@@ -156,6 +159,9 @@ func trustFaults() []faultRule {
 		{ErrPin, "pin-changed", ExitRefused, cureAsk},
 		{channel.ErrPin, "pin-changed", ExitRefused, cureAsk},
 		{ErrWords, "words-differ", ExitRefused, "compare again by voice; if they still differ, somebody is between you"},
+		{ErrMine, "keys-not-mine", ExitRefused, "somebody made keys in your name: tell your teammates to compare words again, by voice, before they share anything more"},
+		{ErrNotWitness, "not-witnessed", ExitRefused, "wait until the witnesses answer again, or change whom you count on: server witness"},
+		{ErrNotRecorded, "not-in-journal", ExitRefused, "do not use these keys: a server that shows them to you alone has not written them down; ask its operator"},
 		{ErrVerify, "not-verified", ExitRefused, "compare the words first, or say --unverified"},
 	}
 }
@@ -165,6 +171,9 @@ func rightFaults() []faultRule {
 	return []faultRule{
 		{project.ErrRollback, "rollback", ExitDamaged, "the server is not honest or was restored from an old backup: ask a teammate for her head"},
 		{project.ErrFork, "fork", ExitDamaged, "the server shows different histories: compare heads with a teammate"},
+		{ErrSplit, "journal-split", ExitDamaged, "keep this message and compare it with a teammate's: the server shows different people different histories, or its journal was put back from a backup"},
+		{ErrOldJournal, "journal-rollback", ExitDamaged, "the server was put back to an earlier day, or hides what happened since: ask its operator, and compare with a teammate"},
+		{ErrBroken, "promise-broken", ExitDamaged, "show the signed promise (journal promises) to the operator and to your teammates: it proves that the server accepted what it now leaves out"},
 		{api.ErrUnauthorized, "unauthorized", ExitForbidden, "enrol your account on this server, or log in again"},
 		{api.ErrForbidden, "forbidden", ExitForbidden, cureOwner},
 		{project.ErrNotMember, "not-member", ExitForbidden, "ask an owner of the project to share it with you"},
@@ -260,6 +269,15 @@ func inputFaults() []faultRule {
 // storedFaults are about bytes that are not what they were.
 func storedFaults() []faultRule {
 	return []faultRule{
+		{tlog.ErrCheckpoint, "bad-checkpoint", ExitDamaged, "do not rely on it: it was not signed by the log that you pinned"},
+		{tlog.ErrProof, "bad-proof", ExitDamaged, "do not rely on it: it does not prove what it says"},
+		{tlog.ErrPromise, "bad-promise", ExitDamaged, "the server signs with another key than it did: ask its operator by another channel"},
+		{tlog.ErrLeaf, "bad-proof", ExitDamaged, "do not rely on it: it is no entry of such a journal"},
+		{tlog.ErrKey, "log-key", ExitInput, "copy the whole key, NAME+HASH+KEY, as journal show or witness prints it"},
+		{witness.ErrState, "damaged", ExitDamaged, "restore the file that the cause names from a backup, or start a new witness with another key: one that forgot could sign two histories"},
+		{journal.ErrDamaged, "damaged", ExitDamaged, "restore the file that the cause names from a backup; nothing that was signed before is shown differently"},
+		{journal.ErrStuck, "no-space", ExitFailed, "free some space on the disk of the data folder"},
+		{server.ErrNotEmpty, "exists", ExitConflict, "move the folder that the cause names away; rebuild fills an empty store only"},
 		{api.ErrDamaged, "damaged", ExitDamaged, cureStored},
 		{seal.ErrTruncated, "truncated", ExitDamaged, "get the file again: its end is missing"},
 		{seal.ErrVersion, "newer-format", ExitDamaged, cureNewer},

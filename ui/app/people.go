@@ -17,27 +17,37 @@ type Person struct {
 	UID      string `json:"uid"`
 	Words    string `json:"words"` // to compare aloud
 	Verified bool   `json:"verified"`
+
+	Journal *Recorded `json:"journal,omitempty"` // where the keys are in the server's journal, when they came from there now
 }
 
 // Meet fetches the account uid from a server and remembers it. Verified is set
 // only when said, the words that the other person reads from her own screen,
 // match the words computed here: the server could have handed over any keys.
 func (a *App) Meet(ctx context.Context, server string, uid chain.UID, said string) (Person, error) {
-	other, err := a.account(ctx, server, uid)
+	other, where, err := a.account(ctx, server, uid)
 	if err != nil {
 		return Person{}, err
 	}
-	return a.remember(other, said)
+	p, err := a.remember(other, said)
+	p.Journal = &where
+	return p, err
 }
 
 // account fetches the account of a person or node from a server. The client
-// refuses one that does not match its uid.
-func (a *App) account(ctx context.Context, server string, uid chain.UID) (*chain.Account, error) {
+// refuses one that does not match its uid, and one that is not in the server's
+// journal for all to see.
+func (a *App) account(ctx context.Context, server string, uid chain.UID) (*chain.Account, Recorded, error) {
 	c, err := a.store(server)
 	if err != nil {
-		return nil, err
+		return nil, Recorded{}, err
 	}
-	return c.Account(ctx, uid)
+	acc, err := c.Account(ctx, uid)
+	if err != nil {
+		return nil, Recorded{}, err
+	}
+	where, err := a.accountRecorded(ctx, server, acc)
+	return acc, where, err
 }
 
 func (a *App) remember(other *chain.Account, said string) (Person, error) {

@@ -69,6 +69,9 @@ func (a *App) NewProject(ctx context.Context, name, server string) (*project.Pro
 	if _, err := a.projectRecord(name); err == nil {
 		return nil, fmt.Errorf("%w: you have a project called %q", ErrTaken, name)
 	}
+	if _, _, err := a.policyOf(ctx, c, server); err != nil {
+		return nil, err
+	}
 	if err := a.enrol(ctx, c); err != nil {
 		return nil, err
 	}
@@ -171,6 +174,9 @@ func (a *App) Enrol(ctx context.Context, server string) error {
 	if err != nil {
 		return err
 	}
+	if _, _, err := a.policyOf(ctx, c, server); err != nil {
+		return err
+	}
 	return a.enrol(ctx, c)
 }
 
@@ -181,6 +187,9 @@ func (a *App) open(ctx context.Context, server string, pid id.ID, seen project.S
 	}
 	p, err := project.Open(ctx, a.cached(place{c.Project(pid)}), me, pid, seen, a.cfg.Now)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := a.look(ctx, server); err != nil {
 		return nil, err
 	}
 	// What cannot be fetched now is fetched when it is needed.
@@ -309,7 +318,7 @@ func (a *App) GrantNode(ctx context.Context, p *project.Project, node chain.UID,
 	if err != nil {
 		return id.ID{}, err
 	}
-	acc, err := a.account(ctx, server, node)
+	acc, _, err := a.account(ctx, server, node)
 	if err != nil {
 		return id.ID{}, err
 	}

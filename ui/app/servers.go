@@ -52,7 +52,7 @@ func (a *App) AddServer(name string, code api.Code, signers []ed25519.PublicKey,
 			return fmt.Errorf("%w: server %q: %s; if this is meant, give the new server another name", ErrPin, name, why)
 		}
 		if ok {
-			n.Added, n.Version = old.Added, old.Version
+			n.Added, n.Version, n.Log = old.Added, old.Version, old.Log
 		}
 		s.Servers[name] = n
 		return nil
@@ -218,6 +218,7 @@ func (a *App) client(k clientKey) (*api.Client, error) {
 			_ = a.noteVersion(k.server, v)
 		}
 	}
+	cfg.OnPromise = a.onPromise(k.server)
 	c := api.New(cfg)
 	a.clients[k] = c
 	return c, nil
