@@ -34,7 +34,7 @@ func (c Checkpoint) Continues(size uint64, root id.ID, path []id.ID) error {
 	case size > c.Size || size > math.MaxInt64 || len(path) > maxPath:
 		return fmt.Errorf("%w: from %d to %d leaves, %d hashes", ErrProof, size, c.Size, len(path))
 	case size == 0 || size == c.Size:
-		if len(path) != 0 || size == c.Size && root != c.Root {
+		if len(path) != 0 || size != 0 && root != c.Root {
 			return fmt.Errorf("%w: two roots of one log of %d leaves", ErrProof, size)
 		}
 		return nil

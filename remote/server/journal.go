@@ -63,11 +63,11 @@ func (a *alerts) seen() (n int, last int64) {
 	return a.n, a.last.Unix()
 }
 
-// origin is what the log of a server with this key is called.
-func origin(pin [32]byte) string { return "cipherdeck/" + hex.EncodeToString(pin[:8]) }
+// Origin is what the log of a server with this key is called.
+func Origin(pin [32]byte) string { return "cipherdeck/" + hex.EncodeToString(pin[:8]) }
 
 func (s *Server) openJournal(ctx context.Context, start Options) (err error) {
-	o := journal.Options{Dir: filepath.Join(start.DataDir, journalDir), Interval: start.Checkpoints, Origin: origin(s.pin), Now: s.now, Log: s.log, Need: s.cfg.WitnessNeed,
+	o := journal.Options{Dir: filepath.Join(start.DataDir, journalDir), Interval: start.Checkpoints, Origin: Origin(s.pin), Now: s.now, Log: s.log, Need: s.cfg.WitnessNeed,
 		OnDamage: func(what string) { s.alerts.add(s.now()) }}
 	for _, w := range s.cfg.Witnesses {
 		k, err := tlog.ParseKey(w.Key)

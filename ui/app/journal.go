@@ -303,8 +303,8 @@ const (
 // recorded demands that a document about an object is in a server's journal,
 // under a checkpoint that enough witnesses signed. The server may need a moment.
 func (a *App) recorded(ctx context.Context, server string, object id.ID, raw []byte) (Recorded, error) {
-	ctx, cancel := context.WithTimeout(ctx, logPatience)
-	defer cancel()
+	over := time.NewTimer(logPatience)
+	defer over.Stop()
 	for {
 		r, v, err := a.find(ctx, server, object, tlog.DocTag(raw))
 		if err == nil && !v.Witnessed() {
@@ -315,6 +315,8 @@ func (a *App) recorded(ctx context.Context, server string, object id.ID, raw []b
 		}
 		select {
 		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-over.C:
 			return r, err
 		case <-time.After(logPause):
 		}
