@@ -161,6 +161,7 @@ func trustFaults() []faultRule {
 		{ErrWords, "words-differ", ExitRefused, "compare again by voice; if they still differ, somebody is between you"},
 		{ErrMine, "keys-not-mine", ExitRefused, "somebody made keys in your name: tell your teammates to compare words again, by voice, before they share anything more"},
 		{ErrNotWitness, "not-witnessed", ExitRefused, "wait until the witnesses answer again, or change whom you count on: server witness"},
+		{ErrHeldBack, "held-back", ExitRefused, "do not use these keys: some of them may be revoked; ask the server's operator, and the person by another channel"},
 		{ErrNotRecorded, "not-in-journal", ExitRefused, "do not use these keys: a server that shows them to you alone has not written them down; ask its operator"},
 		{ErrVerify, "not-verified", ExitRefused, "compare the words first, or say --unverified"},
 	}

@@ -20,6 +20,7 @@ var (
 	ErrOldJournal  = errors.New("the server's journal is older than was seen here before")
 	ErrBroken      = errors.New("the server broke a promise: what it accepted is not in its journal")
 	ErrNotWitness  = errors.New("too few witnesses have seen the server's journal")
+	ErrHeldBack    = errors.New("the server holds back part of what its journal has")
 	ErrNotRecorded = errors.New("the server's journal does not have these keys")
 )
 
@@ -286,6 +287,8 @@ type Recorded struct {
 	Size      uint64          `json:"size"`
 	State     string          `json:"state"` // "not witnessed", or by how many
 	Witnesses []tlog.Cosigner `json:"witnesses"`
+
+	others int // further documents about the same object
 }
 
 // Text is the state for a person.
@@ -300,13 +303,14 @@ const (
 	logPause    = 100 * time.Millisecond
 )
 
-// recorded demands that a document about an object is in a server's journal,
-// under a checkpoint that enough witnesses signed. The server may need a moment.
-func (a *App) recorded(ctx context.Context, server string, object id.ID, raw []byte) (Recorded, error) {
+// recorded demands that documents about an object are in a server's journal,
+// under a checkpoint that enough witnesses signed, and says where the last of
+// them is. The server may need a moment.
+func (a *App) recorded(ctx context.Context, server string, object id.ID, docs ...[]byte) (Recorded, error) {
 	over := time.NewTimer(logPatience)
 	defer over.Stop()
 	for {
-		r, v, err := a.find(ctx, server, object, tlog.DocTag(raw))
+		r, v, err := a.find(ctx, server, object, docs)
 		if err == nil && !v.Witnessed() {
 			err = fmt.Errorf("%w: server %q: %s", ErrNotWitness, server, v.Word())
 		}
@@ -323,7 +327,7 @@ func (a *App) recorded(ctx context.Context, server string, object id.ID, raw []b
 	}
 }
 
-func (a *App) find(ctx context.Context, server string, object, doc id.ID) (r Recorded, v tlog.Verdict, err error) {
+func (a *App) find(ctx context.Context, server string, object id.ID, docs [][]byte) (r Recorded, v tlog.Verdict, err error) {
 	if v, err = a.look(ctx, server); err != nil {
 		return r, v, err
 	}
@@ -335,21 +339,36 @@ func (a *App) find(ctx context.Context, server string, object, doc id.ID) (r Rec
 	if err != nil {
 		return r, v, err
 	}
+	at := map[id.ID]uint64{}
 	for _, p := range all.Proofs {
 		l, err := tlog.OpenLeaf(p.Leaf)
-		if err != nil || l.Object != object || l.Doc != doc {
+		if err != nil || l.Object != object || l.Doc.IsZero() {
 			continue
 		}
 		if err := v.Included(p.Index, tlog.LeafHash(p.Leaf), p.Path); err != nil {
 			return r, v, err
 		}
-		return Recorded{Index: p.Index, Size: v.Size, State: v.Word(), Witnesses: append([]tlog.Cosigner{}, v.By...)}, v, nil
+		at[l.Doc] = p.Index
 	}
-	return r, v, fmt.Errorf("%w: server %q, %d leaves", ErrNotRecorded, server, v.Size)
+	r = Recorded{Size: v.Size, State: v.Word(), Witnesses: append([]tlog.Cosigner{}, v.By...), others: len(at) - len(docs)}
+	for _, raw := range docs {
+		n, ok := at[tlog.DocTag(raw)]
+		if !ok {
+			return r, v, fmt.Errorf("%w: server %q, %d leaves", ErrNotRecorded, server, v.Size)
+		}
+		r.Index = n
+	}
+	return r, v, nil
 }
 
-// accountRecorded demands that an account's keys are in a server's journal: a
-// server that gives different people different keys has to write both down.
+// accountRecorded demands that an account's keys are in a server's journal, its
+// genesis and every link: a server that gives different people different keys
+// has to write both down. Nor may the journal have links that the server did not
+// hand out: a device that was revoked would still look valid.
 func (a *App) accountRecorded(ctx context.Context, server string, acc *chain.Account) (Recorded, error) {
-	return a.recorded(ctx, server, tlog.Tag(tlog.KindAccount, acc.UID[:]), acc.Raw)
+	r, err := a.recorded(ctx, server, tlog.Tag(tlog.KindAccount, acc.UID[:]), append([][]byte{acc.Raw}, acc.Links...)...)
+	if err == nil && r.others > 0 {
+		err = fmt.Errorf("%w: account %s has %d link(s) that the server did not hand out", ErrHeldBack, acc.UID.Short(), r.others)
+	}
+	return r, err
 }

@@ -98,7 +98,7 @@ func emptied(t *testing.T, dir string) {
 func TestPromisesAreSeenToBeKept(t *testing.T) {
 	l := newLogged(t)
 	all, err := l.Promises("main")
-	if err != nil || len(all) != 3 { // account, genesis, the first index
+	if err != nil || len(all) != 4 { // account, its first link, genesis, the first index
 		t.Fatalf("%d promises, %v", len(all), err)
 	}
 	l.settled(t)
@@ -150,7 +150,7 @@ func TestHostileJournal(t *testing.T) {
 	t.Run("keys in my name", func(t *testing.T) {
 		l := newLogged(t)
 		l.settled(t)
-		if c, err := l.CheckJournal(t.Context(), "main", progress.Discard{}); err != nil || len(c.Mine) != 1 || !c.Mine[0].Own {
+		if c, err := l.CheckJournal(t.Context(), "main", progress.Discard{}); err != nil || len(c.Mine) != 2 || !c.Mine[0].Own || !c.Mine[1].Own {
 			t.Fatalf("%+v, %v", c, err)
 		}
 		pin := l.srv.Pin()

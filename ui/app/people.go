@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 
@@ -42,12 +43,17 @@ func (a *App) account(ctx context.Context, server string, uid chain.UID) (*chain
 	if err != nil {
 		return nil, Recorded{}, err
 	}
-	acc, err := c.Account(ctx, uid)
-	if err != nil {
-		return nil, Recorded{}, err
+	for try := 1; ; try++ {
+		acc, err := c.Account(ctx, uid)
+		if err != nil {
+			return nil, Recorded{}, err
+		}
+		where, err := a.accountRecorded(ctx, server, acc)
+		if errors.Is(err, ErrHeldBack) && try == 1 {
+			continue // a link may have come between the two questions
+		}
+		return acc, where, err
 	}
-	where, err := a.accountRecorded(ctx, server, acc)
-	return acc, where, err
 }
 
 func (a *App) remember(other *chain.Account, said string) (Person, error) {
