@@ -2,6 +2,7 @@ package project
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -52,12 +53,17 @@ func (p *Project) read(ctx context.Context, r Record, v Version, take func(n int
 	if v.Size > maxItem {
 		srv = past(srv)
 	}
-	for k, next := range ahead(ctx, srv, ids) {
+	free := make(chan []byte, atOnce)
+	for range atOnce {
+		free <- nil
+	}
+	for k, next := range ahead(ctx, srv, ids, free) {
 		f := <-next
 		if f.err != nil {
 			return f.err
 		}
 		plain, err := cobblestone.Open(key, pieceContext(r.ID, k), f.blob)
+		free <- f.blob
 		if err != nil {
 			return fmt.Errorf("%w: piece %d of %q", ErrDamaged, k, r.Name)
 		}
@@ -78,12 +84,13 @@ type fetched struct {
 	err  error
 }
 
-// ahead fetches blobs a few at a time, and gives them in order.
-func ahead(ctx context.Context, srv Server, ids []id.ID) func(func(int, <-chan fetched) bool) {
+// ahead fetches blobs a few at a time, into memory from free, and gives them in
+// order. Whoever takes one puts its memory back.
+func ahead(ctx context.Context, srv Server, ids []id.ID, free chan []byte) func(func(int, <-chan fetched) bool) {
 	start := func(i id.ID) <-chan fetched {
 		c := make(chan fetched, 1)
 		go func() {
-			b, err := ReadBlob(ctx, srv, i, maxPieceBlob)
+			b, err := readPiece(ctx, srv, i, <-free)
 			c <- fetched{b, err}
 		}()
 		return c
@@ -101,4 +108,25 @@ func ahead(ctx context.Context, srv Server, ids []id.ID) func(func(int, <-chan f
 			}
 		}
 	}
+}
+
+// readPiece is ReadBlob for a piece, into buf when it has the room: an item has
+// thousands of pieces, and memory that is thrown away adds up.
+func readPiece(ctx context.Context, srv Server, i id.ID, buf []byte) ([]byte, error) {
+	if cap(buf) < maxPieceBlob+1 {
+		buf = make([]byte, maxPieceBlob+1)
+	}
+	r, err := srv.GetBlob(ctx, i, 0, -1)
+	if err != nil {
+		return buf[:0], err
+	}
+	defer r.Close()
+	n, err := io.ReadFull(r, buf[:maxPieceBlob+1])
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return buf[:0], err
+	}
+	if n > maxPieceBlob || id.Of(buf[:n]) != i {
+		return buf[:0], fmt.Errorf("%w: blob %s does not match its name", ErrDamaged, i.Short())
+	}
+	return buf[:n], nil
 }
