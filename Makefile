@@ -28,7 +28,6 @@ GO       ?= go
 export CGO_ENABLED = 0
 
 .PHONY: build secret pkcs11 demo test test-slow test-full fuzz rsa8192 bench bench-seal bench-blobs bench-store bench-project reproducible install uninstall clean
-.PHONY: test-full bench-blobs build secret pkcs11 demo test test-slow fuzz rsa8192 bench bench-seal bench-project reproducible install uninstall clean
 
 build:
 	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck .
