@@ -20,6 +20,8 @@ import (
 // nobody within four seconds of the old leader's last word to them, and it says
 // of each when it last heard from it. So what it answers within leaderLife of
 // its having heard from a majority is the newest there is, if clocks run alike.
+// That makes old answers rare, and not impossible: TestPartition still sees
+// some, from what cause is not known.
 type authority struct {
 	stream   js.Stream
 	conn     *nats.Conn
