@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/progress"
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/hostile"
@@ -295,7 +296,7 @@ func TestSwappedAccount(t *testing.T) {
 	before := l.pinned(t)
 	swap := func([]byte) []byte { return bytes.Clone(mallory.Account.Raw) }
 	l.liar.Tell(hostile.On("GET", "/v1/accounts/"+bob.Account.UID.String(), hostile.Changed(swap)))
-	if _, err := l.Meet(t.Context(), "main", bob.Account.UID, ""); !isAny(err, []error{api.ErrDamaged, chain.ErrAccount}) {
+	if _, err := l.Meet(t.Context(), "main", bob.Account.UID, ""); !isAny(err, []error{api.ErrDamaged, chain.ErrAccount, doc.ErrEncoding}) {
 		t.Errorf("swapped keys: %v", err)
 	}
 	if !bytes.Equal(before, l.pinned(t)) {
