@@ -135,6 +135,15 @@ type InviteID [16]byte
 // String is the hex of i.
 func (i InviteID) String() string { return hex.EncodeToString(i[:]) }
 
+// ParseInviteID reads what String writes. Errors wrap ErrInvite.
+func ParseInviteID(s string) (InviteID, error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(InviteID{}) {
+		return InviteID{}, fmt.Errorf("%w: its id is %d characters of 0-9 and a-f", ErrInvite, 2*len(InviteID{}))
+	}
+	return InviteID(b), nil
+}
+
 // AddBody makes somebody a member.
 type AddBody struct {
 	Account []byte   `cbor:"1,keyasint"`           // signed account genesis

@@ -148,7 +148,7 @@ func (c *Client) Account(ctx context.Context, u chain.UID) (*chain.Account, erro
 	}
 	var links [][]byte
 	if err := doc.Decode(list, &links); err != nil {
-		return nil, fmt.Errorf("account %s: %w", u, err)
+		return nil, fmt.Errorf("account %s: %w: links: %w", u, ErrDamaged, err)
 	}
 	a, err := chain.OpenAccountChain(raw, links)
 	if err != nil {

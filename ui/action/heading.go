@@ -13,7 +13,7 @@ func Parts() []Part {
 		{"Secrets", []string{"secret", "coretex"}},
 		{"Sealed files", []string{"seal", "open", "inspect", "verify", "ls", "recipients", "reseal", "age"}},
 		{"Tables", []string{"data"}},
-		{"Projects and people", []string{"project", "bundle", "people", "share", "revoke", "grant", "blobs"}},
+		{"Projects and people", []string{"project", "bundle", "people", "share", "revoke", "delegate", "undelegate", "grant", "ungrant", "blobs"}},
 		{"Servers and nodes", []string{"server", "attest", "manifest", "serve", "node", "store"}},
 		{"Scripts", []string{"key", "fetch"}},
 		{"Running a server", []string{"backup", "restore", "migrate", "rebuild"}},

@@ -145,7 +145,11 @@ func runShare(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Resu
 }
 
 func runRevoke(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	p, uid, err := projectAndUID(ctx, a, args, "uid")
+	uid, err := chain.ParseUID(args.Get("uid"))
+	if err != nil {
+		return Result{}, err
+	}
+	p, err := a.ProjectUnheard(ctx, args.Get("project"))
 	if err != nil {
 		return Result{}, err
 	}

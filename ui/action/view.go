@@ -2,6 +2,9 @@ package action
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"cipherdeck/crypto/chain"
@@ -22,6 +25,9 @@ type projectView struct {
 	Items   []itemView   `json:"items"`
 	Members []memberView `json:"members"`
 	Grants  []grantView  `json:"grants"`
+	Invites []inviteView `json:"invites"`
+	Lent    []lentView   `json:"delegations"`
+	Heard   int          `json:"heard"` // other members whose word about the head fits
 	Offline bool         `json:"offline"`
 	Unsent  int          `json:"unsent"` // changes that wait for project sync
 }
@@ -40,9 +46,26 @@ type itemView struct {
 }
 
 type memberView struct {
-	Name string `json:"name"`
-	UID  string `json:"uid"`
-	Role string `json:"role"`
+	Name    string `json:"name"`
+	UID     string `json:"uid"`
+	Role    string `json:"role"`
+	By      string `json:"added_by"`
+	Invited bool   `json:"invited,omitempty"`
+}
+
+type inviteView struct {
+	ID    string `json:"id"`
+	Role  string `json:"role"`
+	Until string `json:"until"`
+	By    string `json:"by"`
+}
+
+type lentView struct {
+	ID    id.ID    `json:"id"`
+	By    string   `json:"by"`
+	To    string   `json:"to"`
+	Ops   []string `json:"ops"`
+	Until string   `json:"until"`
 }
 
 type grantView struct {
@@ -70,13 +93,19 @@ func itemLine(it project.Item) string {
 
 func showProject(p *project.Project) Result {
 	st := p.State()
-	v := projectView{Name: p.Name(), ID: p.ID(), Seq: st.Seq, Epoch: st.Epoch().Number, Items: []itemView{}, Members: []memberView{}, Grants: []grantView{}}
+	v := projectView{Name: p.Name(), ID: p.ID(), Seq: st.Seq, Epoch: st.Epoch().Number, Items: []itemView{}, Members: []memberView{}, Grants: []grantView{}, Invites: []inviteView{}, Lent: []lentView{}, Heard: len(p.Heard().Agree)}
 	text := []string{fmt.Sprintf("%s  %s", v.Name, v.ID), fmt.Sprintf("link %d, epoch %d", v.Seq, v.Epoch)}
 	age := p.EpochAge()
 	v.Age, v.Due = int(age.Hours()/24), age > project.KeyAge
 	if v.Due {
 		text = append(text, fmt.Sprintf("  ! the key is %d days old; after %d days it is due to be changed", v.Age, int(project.KeyAge.Hours()/24)))
 	}
+	if st.Due {
+		v.Due = true
+		text = append(text, "  ! somebody who left, or keys that were changed, know the project's key: project rotate "+v.Name)
+	}
+	said, _ := heardLines(p, time.Now())
+	text = append(text, said)
 	if d := p.Damage(); d != nil {
 		v.Damage = d.Error()
 		text = append(text, "  ✗ the list of items does not open: "+v.Damage, "    members can be removed; then: project repair "+v.Name)
@@ -88,12 +117,27 @@ func showProject(p *project.Project) Result {
 	}
 	for _, u := range chain.SortedUIDs(st.Members) {
 		m := st.Members[u]
-		v.Members = append(v.Members, memberView{m.Account.Name, u.String(), m.Role.String()})
+		v.Members = append(v.Members, memberView{m.Account.Name, u.String(), m.Role.String(), m.By.String(), m.Invited})
 		text = append(text, fmt.Sprintf("  %-8s %-24s %s", m.Role, m.Account.Name, u))
 	}
 	for _, g := range st.Grants {
 		v.Grants = append(v.Grants, grantView{g.ID, g.Node.UID.String(), g.Node.Name, g.NotAfter.UTC().Format(time.RFC3339)})
 		text = append(text, fmt.Sprintf("  node     %-24s %s until %s", g.Node.Name, g.Node.UID, g.NotAfter.UTC().Format(time.RFC3339)))
+	}
+	for _, i := range slices.SortedFunc(maps.Keys(st.Invites), func(a, b chain.InviteID) int { return strings.Compare(a.String(), b.String()) }) {
+		n := st.Invites[i]
+		until := n.NotAfter.UTC().Format(time.RFC3339)
+		v.Invites = append(v.Invites, inviteView{i.String(), n.Role.String(), until, n.By.String()})
+		text = append(text, fmt.Sprintf("  invited  %-24s %s until %s", n.Role, i, until))
+	}
+	for _, i := range slices.SortedFunc(maps.Keys(st.Delegations), id.Compare) {
+		d := st.Delegations[i]
+		l := lentView{ID: i, By: d.By.String(), To: d.To.String(), Until: d.NotAfter.UTC().Format(time.RFC3339)}
+		for _, o := range d.Ops {
+			l.Ops = append(l.Ops, o.String())
+		}
+		v.Lent = append(v.Lent, l)
+		text = append(text, fmt.Sprintf("  lent     %-24s %s to %s until %s", opsText(d.Ops), i, st.Members[d.To].Account.Name, l.Until))
 	}
 	return Result{Data: v, Text: text}
 }

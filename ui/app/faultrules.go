@@ -180,6 +180,12 @@ func rightFaults() []faultRule {
 		{project.ErrNotMember, "not-member", ExitForbidden, "ask an owner of the project to share it with you"},
 		{chain.ErrRight, "no-right", ExitForbidden, cureOwner},
 		{chain.ErrGrant, "no-grant", ExitForbidden, "let an admin of the project grant the node: cipherdeck grant PROJECT NODE"},
+		{chain.ErrInvite, "invitation-closed", ExitConflict, "ask for a new invitation: each is good once and for a time"},
+		{chain.ErrKeysChanged, "keys-changed", ExitRefused, "find out by voice whether the person changed them, and compare the new words"},
+		{project.ErrToken, "invitation-token", ExitInput, "copy the whole token as project invite wrote it"},
+		{project.ErrAnswer, "invitation-answer", ExitRefused, "ask who was invited to answer again; somebody without the token may have answered"},
+		{account.ErrRevoked, "device-revoked", ExitForbidden, "go on with another device of yours"},
+		{account.ErrWaiting, "device-waiting", ExitConflict, "let another device of yours approve this one"},
 		{chain.ErrOwners, "last-owner", ExitConflict, "share the project with another owner first"},
 	}
 }

@@ -181,6 +181,32 @@ func (a *App) Enrol(ctx context.Context, server string) error {
 }
 
 func (a *App) open(ctx context.Context, server string, pid id.ID, seen project.Seen) (*project.Project, error) {
+	p, err := a.openUnheard(ctx, server, pid, seen)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.confer(ctx, p, server); err != nil {
+		return nil, err
+	}
+	return p, a.noteHead(p)
+}
+
+// confer compares the words of the other members with p and leaves mine. Only a
+// contradiction is an error: words that cannot be fetched now are not heard, and
+// project show says how old the newest one is.
+func (a *App) confer(ctx context.Context, p *project.Project, server string) error {
+	c, err := a.store(server)
+	if err != nil {
+		return err
+	}
+	err = p.Confer(ctx, c.Project(p.ID()))
+	if errors.Is(err, project.ErrFork) || errors.Is(err, project.ErrRollback) {
+		return err
+	}
+	return nil
+}
+
+func (a *App) openUnheard(ctx context.Context, server string, pid id.ID, seen project.Seen) (*project.Project, error) {
 	c, me, err := a.storeAs(server)
 	if err != nil {
 		return nil, err

@@ -96,6 +96,9 @@ func (p *Project) Rotate(ctx context.Context) error {
 // newKey makes the key of the next epoch for members, stores the wraps and lets
 // link put it in force.
 func (p *Project) newKey(ctx context.Context, members map[chain.UID]chain.Member, link func(chain.Epoch) error) error {
+	if me := p.me.Account.UID; !p.state.AllowsAt(me, chain.OpManage, p.now()) { // before anything is sent
+		return fmt.Errorf("%w: role %s", chain.ErrRight, p.state.Members[me].Role)
+	}
 	old := p.state.Epoch().Number
 	prev, err := p.keys.key(old)
 	if err != nil {

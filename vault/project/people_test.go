@@ -109,15 +109,14 @@ func TestForkIsFoundByWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	words := &board{}
-	w, err := p.Confer(t.Context(), words)
-	if err != nil || w.Fresh(time.Now()) {
-		t.Fatalf("nobody has said anything: %+v %v", w, err)
+	if err := p.Confer(t.Context(), words); err != nil || p.Heard().Fresh(time.Now()) {
+		t.Fatalf("nobody has said anything: %+v %v", p.Heard(), err)
 	}
-	if w, err = q.Confer(t.Context(), words); err != nil || len(w.Agree) != 1 || !w.Fresh(time.Now()) {
-		t.Fatalf("%+v %v", w, err)
+	if err := q.Confer(t.Context(), words); err != nil || len(q.Heard().Agree) != 1 || !q.Heard().Fresh(time.Now()) {
+		t.Fatalf("%+v %v", q.Heard(), err)
 	}
 	n := len(words.said)
-	if _, err := q.Confer(t.Context(), words); err != nil || len(words.said) != n {
+	if err := q.Confer(t.Context(), words); err != nil || len(words.said) != n {
 		t.Errorf("the same word twice: %d, %v", len(words.said), err)
 	}
 	fork := &shelf{blobs: s.blobs, heads: append([][]byte{}, s.heads...), show: -1}
@@ -142,6 +141,11 @@ func TestForkIsFoundByWords(t *testing.T) {
 	}
 	if _, err := other.Compare(late); !errors.Is(err, ErrRollback) {
 		t.Errorf("ahead: %v", err)
+	}
+	// Removed, she is not listened to; her word no longer stops anybody.
+	words.said = [][]byte{word}
+	if err := p.Confer(t.Context(), words); !errors.Is(err, ErrFork) {
+		t.Errorf("a contradiction: %v", err)
 	}
 	// Words of strangers, and changed ones, say nothing.
 	for i := range late {

@@ -93,7 +93,8 @@ type Project struct {
 	indexes []id.ID // the index after each link
 	since   int64   // Unix ms of the link that began the epoch in force
 	kept    id.ID   // digest of the newest checkpoint
-	damage  error   // why the newest index does not open; nil when it does
+	heard   Witnessed
+	damage  error // why the newest index does not open; nil when it does
 }
 
 // Create starts a project called name. create stores the genesis link and

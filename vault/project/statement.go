@@ -110,43 +110,51 @@ type Gossip interface {
 	Say(ctx context.Context, raw []byte) error
 }
 
+// Heard is what Confer found last.
+func (p *Project) Heard() Witnessed { return p.heard }
+
 // Confer compares the words of all others with the chain, and leaves mine when
 // it says something new. A word that does not verify is passed over: the server
-// could make any number of those.
-func (p *Project) Confer(ctx context.Context, g Gossip) (Witnessed, error) {
-	var w Witnessed
+// could make any number of those. Heard has the result.
+func (p *Project) Confer(ctx context.Context, g Gossip) error {
+	p.heard = Witnessed{}
 	all, err := g.Statements(ctx)
 	if err != nil {
-		return w, err
+		return err
 	}
 	said := false
 	for _, raw := range all {
 		s, err := p.Compare(raw)
 		if errors.Is(err, ErrRollback) { // its author may just have been faster
 			if err := p.Refresh(ctx); err != nil {
-				return w, err
+				return err
 			}
 			s, err = p.Compare(raw)
 		}
 		switch {
+		case s.Past: // who was removed is not listened to
 		case errors.Is(err, ErrFork), errors.Is(err, ErrRollback):
-			return w, err
+			return err
 		case err != nil:
 		case s.Author == p.me.Account.UID:
 			said = said || s.Seq == p.state.Seq && p.now().Sub(s.Time) < FreshFor/7
-		case !s.Past:
-			w.Agree = append(w.Agree, s)
-			if s.Time.After(w.Newest) {
-				w.Newest = s.Time
-			}
+		default:
+			p.heard.add(s)
 		}
 	}
 	if said {
-		return w, nil
+		return nil
 	}
 	raw, err := p.Statement()
 	if err != nil {
-		return w, err
+		return err
 	}
-	return w, g.Say(ctx, raw)
+	return g.Say(ctx, raw)
+}
+
+func (w *Witnessed) add(s Statement) {
+	w.Agree = append(w.Agree, s)
+	if s.Time.After(w.Newest) {
+		w.Newest = s.Time
+	}
 }
