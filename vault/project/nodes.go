@@ -202,7 +202,7 @@ func (p *Project) putRoot(ctx context.Context, next *index.Tree, plain []byte) e
 // mayWrite refuses early what the chain or the server would refuse late.
 func (p *Project) mayWrite() error {
 	switch me := p.me.Account.UID; {
-	case !p.state.Allows(me, chain.OpWrite):
+	case !p.state.AllowsAt(me, chain.OpWrite, p.now()):
 		return fmt.Errorf("%w: role %s", chain.ErrRight, p.state.Members[me].Role)
 	case p.damage != nil:
 		return p.damage

@@ -207,7 +207,7 @@ func (p *Project) extendWith(ctx context.Context, kind string, body any, others 
 	}
 	// The server keeps the link as a blob by itself; who may write does it too, so
 	// that the link is in the cache here.
-	if p.state.Allows(p.me.Account.UID, chain.OpWrite) {
+	if p.state.AllowsAt(p.me.Account.UID, chain.OpWrite, p.now()) {
 		if err := p.putBytes(ctx, raw); err != nil {
 			return err
 		}
