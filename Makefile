@@ -74,7 +74,7 @@ bench-seal:
 	.ci/bench-seal
 
 bench-project:
-	$(GO) test -run '^$$' -bench '10000Items|Upload|PlainCopy' -benchmem ./vault/project
+	$(GO) test -run '^$$' -bench '10000Items|Upload|PlainCopy|Chain|Members' -benchmem ./vault/project
 
 reproducible:
 	.ci/reproducible
