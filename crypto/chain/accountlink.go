@@ -164,7 +164,7 @@ func (a *Account) apply(l *accountLink) (*Account, []crypto.PublicKey, error) {
 		return nil, nil, fmt.Errorf("device %s is not a valid one of this account", l.Device)
 	}
 	n := a.clone()
-	want := append([]crypto.PublicKey{a.RSA}, actor.all()...)
+	want := append([]crypto.PublicKey{a.RSA}, actor.All()...)
 	more, err := n.change(l)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", l.Kind, err)

@@ -71,7 +71,7 @@ func (n *State) add(l *Link, may right) error {
 	if len(n.Members) >= MaxMembers {
 		return fmt.Errorf("%d members is the most a project can have", MaxMembers)
 	}
-	if f, ok := n.Former[a.UID]; ok && !continues(f.Account, a) {
+	if f, ok := n.Former[a.UID]; ok && !Continues(f.Account, a) {
 		return fmt.Errorf("%w: %s was a member with %d account links, the link brings others", ErrKeysChanged, a.UID.Short(), f.Account.Seq)
 	}
 	// An auditor sees who did what and holds no key at all.
@@ -93,8 +93,9 @@ func (n *State) add(l *Link, may right) error {
 	return nil
 }
 
-// continues reports whether b is a, or a with more links.
-func continues(a, b *Account) bool {
+// Continues reports whether b is a, or a with more links: whether who accepted a
+// may take b for the same account, later. Its keys may be others: see Rotations.
+func Continues(a, b *Account) bool {
 	return a.UID == b.UID && b.Seq >= a.Seq && (a.Seq == 0 || bytes.Equal(a.Links[a.Seq-1], b.Links[a.Seq-1]))
 }
 

@@ -45,8 +45,8 @@ func parsePQ(b []byte) (*mldsa.PublicKey, error) {
 	return pq, nil
 }
 
-// all are the keys that d has.
-func (d Device) all() []crypto.PublicKey {
+// All are the public keys that d signs with.
+func (d Device) All() []crypto.PublicKey {
 	if d.PQ == nil {
 		return d.keys(false)
 	}

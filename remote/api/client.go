@@ -134,6 +134,22 @@ func (c *Client) PutAccountLink(ctx context.Context, u chain.UID, raw []byte) er
 	return c.do(ctx, request{method: http.MethodPost, path: path, body: raw, typ: TypeCBOR, public: true, again: true}, nil)
 }
 
+// LinksAfter are the links of account u after the one called head, or after its
+// genesis, not verified. It needs no login, so that a device that was revoked can
+// learn it. ErrNotFound when the server does not have head.
+func (c *Client) LinksAfter(ctx context.Context, u chain.UID, head id.ID) ([][]byte, error) {
+	var list []byte
+	path := "/v1/accounts/" + u.String() + "/after/" + head.String()
+	if err := c.do(ctx, request{method: http.MethodGet, path: path, public: true, again: true}, &list); err != nil {
+		return nil, err
+	}
+	var links [][]byte
+	if err := doc.Decode(list, &links); err != nil {
+		return nil, fmt.Errorf("account %s: %w", u, err)
+	}
+	return links, nil
+}
+
 // Account is account u with all of its links, which the server cannot invent
 // but may hold back. The genesis names itself by its hash: one that does not
 // match u is refused.

@@ -133,6 +133,38 @@ func (s *Server) accountLinks(c *call) error {
 	return c.bytes(http.StatusOK, api.TypeCBOR, body)
 }
 
+// linksAfter answers with the links after one that the caller names by its id, or
+// after the genesis. It needs no login: a device that was revoked cannot log in,
+// and must be able to learn that from its own account's signatures. Nobody can
+// guess such an id, and who knows it has seen the account.
+func (s *Server) linksAfter(c *call) error {
+	u, err := chain.ParseUID(c.r.PathValue("uid"))
+	if err != nil {
+		return err
+	}
+	head, err := id.Parse(c.r.PathValue("head"))
+	if err != nil {
+		return err
+	}
+	acc, err := s.accounts.get(c.r.Context(), u)
+	if err != nil {
+		return err
+	}
+	from := 0
+	if head != acc.ID {
+		at := slices.IndexFunc(acc.Links, func(l []byte) bool { return id.Of(l) == head })
+		if at < 0 {
+			return store.ErrNotFound // as for an account that is not here
+		}
+		from = at + 1
+	}
+	body, err := doc.Encode(append([][]byte{}, acc.Links[from:]...))
+	if err != nil {
+		return err
+	}
+	return c.bytes(http.StatusOK, api.TypeCBOR, body)
+}
+
 // putAccountLink takes the next link of an enrolled account. It needs no login:
 // the account's own keys sign it, and a device that it adds could not log in
 // before.

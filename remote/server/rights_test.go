@@ -52,14 +52,15 @@ func TestRights(t *testing.T) {
 	accept := "/v1/projects/" + p + "/accepts/" + strings.Repeat("0a", 16)
 	table := map[string]string{
 		//                                                  nobody wrong expired stranger auditor reader writer admin owner idle busy other  key one off low bad
-		"GET /v1/meta":                                ". . . . . . . . . . . .  . . . . .",
-		"POST /v1/attest":                             ". . . . . . . . . . . .  . . . . .",
-		"POST /v1/auth/challenge":                     ". . . . . . . . . . . .  . . . . .",
-		"POST /v1/auth/login":                         ". . . . . . . . . . . .  . . . . .",
-		"PUT /v1/accounts/" + s.owner.UID.String():    ". . . . . . . . . . . .  . . . . .",
-		"GET /v1/accounts/" + s.owner.UID.String():    "u u u . . . . . . . . .  f f f f u",
-		"GET " + links:                                "u u u . . . . . . . . .  f f f f u",
-		"POST " + links:                               ". . . . . . . . . . . .  . . . . .", // its own keys sign it
+		"GET /v1/meta":                             ". . . . . . . . . . . .  . . . . .",
+		"POST /v1/attest":                          ". . . . . . . . . . . .  . . . . .",
+		"POST /v1/auth/challenge":                  ". . . . . . . . . . . .  . . . . .",
+		"POST /v1/auth/login":                      ". . . . . . . . . . . .  . . . . .",
+		"PUT /v1/accounts/" + s.owner.UID.String(): ". . . . . . . . . . . .  . . . . .",
+		"GET /v1/accounts/" + s.owner.UID.String(): "u u u . . . . . . . . .  f f f f u",
+		"GET " + links:                             "u u u . . . . . . . . .  f f f f u",
+		"GET " + strings.TrimSuffix(links, "links") + "after/" + blob: ". . . . . . . . . . . .  . . . . .", // by an id that nobody guesses
+		"POST " + links: ". . . . . . . . . . . .  . . . . .", // its own keys sign it
 		"GET /v1/checks/" + strings.Repeat("0f", 32):  ". . . . . . . . . . . .  . . . . .",
 		"PUT /v1/checks/" + strings.Repeat("0f", 32):  "u u u . . . . . . f f f  f f f f u",
 		"GET /v1/journal/checkpoint":                  ". . . . . . . . . . . .  . . . . .",

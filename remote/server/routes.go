@@ -47,6 +47,7 @@ func routes(c Config) []route {
 		{"POST", "/v1/auth/login", anybody, 0, maxSmall, false, (*Server).login},
 		{"PUT", "/v1/accounts/{uid}", anybody, 0, chain.MaxGenesis, false, (*Server).enrol},
 		{"POST", "/v1/accounts/{uid}/links", anybody, 0, chain.MaxAccountLink, false, (*Server).putAccountLink},
+		{"GET", "/v1/accounts/{uid}/after/{head}", anybody, 0, 0, false, (*Server).linksAfter}, // who knows the head
 		{"GET", "/v1/checks/{name}", anybody, 0, 0, false, (*Server).getChecks},
 
 		{"GET", "/v1/journal/checkpoint", anybody, 0, 0, false, (*Server).checkpoint},

@@ -38,7 +38,6 @@ import (
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/keys"
-	"cipherdeck/crypto/words"
 	"cipherdeck/vault"
 )
 
@@ -179,10 +178,6 @@ func Complete(a vault.Account, now time.Time) (vault.Account, bool, error) {
 	a.Links = acc.Links
 	return a, true, nil
 }
-
-// Words is what two people read to each other to know that nobody stands
-// between them: both see the same, whoever is first. See words.Pair.
-func Words(me, other *chain.Account) string { return words.Pair(me.UID[:], other.UID[:]) }
 
 // match reports whether the account has these device keys, and that it has not
 // revoked them.
