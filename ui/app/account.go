@@ -118,37 +118,45 @@ func (a *App) PublishCheck(ctx context.Context, server string) error {
 	return c.PutCheck(ctx, *k)
 }
 
-// enrol makes my account known to the server and, when it follows from a typed
-// secret, publishes the check value. A server that has no room for it or does
-// not know check values is as good for everything else.
 // strengthen gives an account that an older program made its ML-DSA key, when
 // it is first needed: a vault that is only read stays as it is.
 func (a *App) strengthen() error {
-	var acc vault.Account
-	if err := a.view(func(s vault.State) { acc = s.Account }); err != nil {
+	var has int
+	if err := a.view(func(s vault.State) { has = len(s.Account.Links) }); err != nil || has > 0 {
 		return err
 	}
-	if len(acc.Links) > 0 {
-		return nil
-	}
-	err := a.update(func(s *vault.State) error {
-		done, _, err := account.Complete(s.Account, a.Now())
-		s.Account, acc = done, done
+	return a.changeAccount(func(acc vault.Account) (vault.Account, error) {
+		done, _, err := account.Complete(acc, a.Now())
+		return done, err
+	})
+}
+
+// changeAccount saves what f makes of my account, and is that from now on:
+// connections that were opened as it was before are not used for anything new.
+func (a *App) changeAccount(f func(vault.Account) (vault.Account, error)) error {
+	var me *account.Me
+	err := a.update(func(s *vault.State) (err error) {
+		if s.Account, err = f(s.Account); err == nil {
+			me, err = account.Load(s.Account)
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	me, err := account.Load(acc)
-	if err != nil {
-		return err
-	}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.me = me
-	a.mu.Unlock()
+	for k, c := range a.clients {
+		a.retired = append(a.retired, c)
+		delete(a.clients, k)
+	}
 	return nil
 }
 
+// enrol makes my account known to the server and, when it follows from a typed
+// secret, publishes the check value. A server that has no room for it or does
+// not know check values is as good for everything else.
 func (a *App) enrol(ctx context.Context, c *api.Client) error {
 	if err := c.Enrol(ctx); err != nil {
 		return err

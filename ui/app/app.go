@@ -75,10 +75,12 @@ type App struct {
 	mu      sync.Mutex
 	vault   *vault.Vault
 	me      *account.Me
-	by      Way // how the vault was opened
-	closes  int // how often it was locked
+	by      Way      // how the vault was opened
+	waiting *waiting // a vault that opened and holds no account yet; then vault is nil
+	closes  int      // how often it was locked
 	clients map[clientKey]*api.Client
 	retired []*api.Client       // not used for anything new; closed at the end
+	met     map[string]bool     // servers that were asked for newer links of my account
 	blobs   *folder             // cache of this machine; nil until it is needed
 	logs    map[string]*logNews // of servers' journals, by server: not saved yet
 }
@@ -98,7 +100,7 @@ func New(cfg Config) *App {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &App{cfg: cfg, board: newBoard(), clients: map[clientKey]*api.Client{}, logs: map[string]*logNews{}}
+	return &App{cfg: cfg, board: newBoard(), clients: map[clientKey]*api.Client{}, met: map[string]bool{}, logs: map[string]*logNews{}}
 }
 
 // DefaultHome is the folder used when none is given: $CIPHERDECK_HOME, else
@@ -199,7 +201,11 @@ func (a *App) Close() {
 	if a.vault != nil {
 		a.vault.Close()
 	}
-	a.vault, a.me = nil, nil
+	if a.waiting != nil {
+		a.waiting.vault.Close()
+	}
+	a.vault, a.me, a.waiting = nil, nil, nil
+	clear(a.met)
 	a.closes++
 	a.board.forget()
 }

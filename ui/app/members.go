@@ -151,7 +151,7 @@ func (a *App) Accept(ctx context.Context, token, name string) (ProjectInfo, erro
 	if r, err := a.projectRecord(name); err == nil && r.ID != i.Project {
 		return ProjectInfo{}, fmt.Errorf("%w: you have a project called %q; say --name", ErrTaken, name)
 	}
-	c, me, err := a.storeAs(server)
+	c, me, err := a.storeAs(ctx, server)
 	if err != nil {
 		return ProjectInfo{}, err
 	}

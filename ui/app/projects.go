@@ -48,8 +48,11 @@ func (p place) GetBlob(ctx context.Context, i id.ID, off, n int64) (io.ReadClose
 }
 
 // storeAs is the pool that project ciphertext goes over, and who I am.
-func (a *App) storeAs(server string) (*api.Client, *account.Me, error) {
+func (a *App) storeAs(ctx context.Context, server string) (*api.Client, *account.Me, error) {
 	if err := a.strengthen(); err != nil {
+		return nil, nil, err
+	}
+	if err := a.contact(ctx, server); err != nil {
 		return nil, nil, err
 	}
 	c, err := a.store(server)
@@ -62,7 +65,7 @@ func (a *App) storeAs(server string) (*api.Client, *account.Me, error) {
 
 // NewProject starts a project on a pinned server.
 func (a *App) NewProject(ctx context.Context, name, server string) (*project.Project, error) {
-	c, me, err := a.storeAs(server)
+	c, me, err := a.storeAs(ctx, server)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +103,7 @@ func (a *App) Project(ctx context.Context, name string) (*project.Project, error
 // and add me to it, so one of its owners must be verified: with unverified set,
 // a stranger's project is opened all the same, and what I add to it is his.
 func (a *App) Join(ctx context.Context, server string, pid id.ID, name string, unverified bool) (*project.Project, error) {
-	c, me, err := a.storeAs(server)
+	c, me, err := a.storeAs(ctx, server)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +173,7 @@ func (a *App) Invitations(ctx context.Context, server string) ([]id.ID, error) {
 
 // Enrol makes my account known to a pinned server.
 func (a *App) Enrol(ctx context.Context, server string) error {
-	c, _, err := a.storeAs(server)
+	c, _, err := a.storeAs(ctx, server)
 	if err != nil {
 		return err
 	}
@@ -207,7 +210,7 @@ func (a *App) confer(ctx context.Context, p *project.Project, server string) err
 }
 
 func (a *App) openUnheard(ctx context.Context, server string, pid id.ID, seen project.Seen) (*project.Project, error) {
-	c, me, err := a.storeAs(server)
+	c, me, err := a.storeAs(ctx, server)
 	if err != nil {
 		return nil, err
 	}

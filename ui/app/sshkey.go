@@ -30,7 +30,7 @@ const sshSlack = 5 * time.Minute
 // device key itself stays in the vault: who takes the file can come and go with
 // ciphertext for some hours, and sign nothing.
 func (a *App) MakeSSHKey(ctx context.Context, server, file string, life time.Duration) (SSHKey, error) {
-	c, me, err := a.storeAs(server)
+	c, me, err := a.storeAs(ctx, server)
 	if err != nil {
 		return SSHKey{}, err
 	}

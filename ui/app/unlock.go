@@ -38,18 +38,22 @@ func (a *App) InitVault(ctx context.Context, name string, passphrase []byte, key
 
 // createVault makes the vault of an identity.
 func (a *App) createVault(acc vault.Account, passphrase []byte, keyring bool) (Identity, error) {
-	if err := os.MkdirAll(a.cfg.Home, 0o700); err != nil {
+	v, err := a.newVault(acc, passphrase, keyring)
+	if err != nil {
 		return Identity{}, err
+	}
+	return a.adopt(v, WayPassphrase)
+}
+
+func (a *App) newVault(acc vault.Account, passphrase []byte, keyring bool) (*vault.Vault, error) {
+	if err := os.MkdirAll(a.cfg.Home, 0o700); err != nil {
+		return nil, err
 	}
 	slots := []vault.NewSlot{vault.PassphraseSlot(passphrase, keys.Calibrate(a.cfg.Unlock))}
 	if keyring {
 		slots = append(slots, vault.KeyringSlot(a.keyring("")))
 	}
-	v, err := vault.Create(a.vaultPath(), vault.State{Account: acc}, slots...)
-	if err != nil {
-		return Identity{}, err
-	}
-	return a.adopt(v, WayPassphrase)
+	return vault.Create(a.vaultPath(), vault.State{Account: acc}, slots...)
 }
 
 // Unlock opens the vault: by the way that the configuration names, or by the
@@ -201,6 +205,9 @@ func (a *App) adopt(v *vault.Vault, by Way) (Identity, error) {
 	var acc vault.Account
 	v.View(func(s vault.State) { acc = s.Account })
 	me, err := account.Load(acc)
+	if errors.Is(err, account.ErrWaiting) {
+		return Identity{}, a.keepWaiting(v, by, acc, err)
+	}
 	if err != nil {
 		v.Close()
 		return Identity{}, err
