@@ -9,7 +9,7 @@ import (
 // commands under it.
 func Parts() []Part {
 	return []Part{
-		{"Vault and identity", []string{"vault", "account", "words", "agent"}},
+		{"Vault and identity", []string{"vault", "account", "device", "words", "agent"}},
 		{"Secrets", []string{"secret", "coretex"}},
 		{"Sealed files", []string{"seal", "open", "inspect", "verify", "ls", "recipients", "reseal", "age"}},
 		{"Tables", []string{"data"}},

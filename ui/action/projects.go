@@ -82,7 +82,8 @@ func runProjectShow(ctx context.Context, a *app.App, args Args, _ progress.Sink)
 	if err != nil {
 		return Result{}, err
 	}
-	return withUnsent(showProject(p), p, n), nil
+	r, err := showTrusted(a, p)
+	return withUnsent(r, p, n), err
 }
 
 func runProjectJoin(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
@@ -99,7 +100,7 @@ func runProjectJoin(ctx context.Context, a *app.App, args Args, _ progress.Sink)
 		if err != nil {
 			return Result{}, err
 		}
-		return showProject(p), nil
+		return showTrusted(a, p)
 	}
 	ids, err := a.Invitations(ctx, server)
 	if err != nil {
@@ -141,7 +142,7 @@ func runShare(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Resu
 	if err := a.Share(ctx, p, uid, role, args.Has("unverified")); err != nil {
 		return Result{}, err
 	}
-	return showProject(p), nil
+	return showTrusted(a, p)
 }
 
 func runRevoke(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {

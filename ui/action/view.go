@@ -10,6 +10,7 @@ import (
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/seal"
+	"cipherdeck/ui/app"
 	"cipherdeck/vault/project"
 )
 
@@ -51,6 +52,8 @@ type memberView struct {
 	Role    string `json:"role"`
 	By      string `json:"added_by"`
 	Invited bool   `json:"invited,omitempty"`
+
+	Trust app.Trust `json:"trust,omitempty"` // what stands behind the belief that the keys are his
 }
 
 type inviteView struct {
@@ -91,7 +94,15 @@ func itemLine(it project.Item) string {
 	return line
 }
 
-func showProject(p *project.Project) Result {
+func showProject(p *project.Project) Result { return showMembers(p, nil) }
+
+// showTrusted is showProject with what stands behind each member's keys.
+func showTrusted(a *app.App, p *project.Project) (Result, error) {
+	t, err := a.MemberTrust(p)
+	return showMembers(p, t), err
+}
+
+func showMembers(p *project.Project, trust map[chain.UID]app.Trust) Result {
 	st := p.State()
 	v := projectView{Name: p.Name(), ID: p.ID(), Seq: st.Seq, Epoch: st.Epoch().Number, Items: []itemView{}, Members: []memberView{}, Grants: []grantView{}, Invites: []inviteView{}, Lent: []lentView{}, Heard: len(p.Heard().Agree)}
 	text := []string{fmt.Sprintf("%s  %s", v.Name, v.ID), fmt.Sprintf("link %d, epoch %d", v.Seq, v.Epoch)}
@@ -117,8 +128,8 @@ func showProject(p *project.Project) Result {
 	}
 	for _, u := range chain.SortedUIDs(st.Members) {
 		m := st.Members[u]
-		v.Members = append(v.Members, memberView{m.Account.Name, u.String(), m.Role.String(), m.By.String(), m.Invited})
-		text = append(text, fmt.Sprintf("  %-8s %-24s %s", m.Role, m.Account.Name, u))
+		v.Members = append(v.Members, memberView{m.Account.Name, u.String(), m.Role.String(), m.By.String(), m.Invited, trust[u]})
+		text = append(text, strings.TrimRight(fmt.Sprintf("  %-8s %-24s %s  %s", m.Role, m.Account.Name, u, trust[u].Says()), " "))
 	}
 	for _, g := range st.Grants {
 		v.Grants = append(v.Grants, grantView{g.ID, g.Node.UID.String(), g.Node.Name, g.NotAfter.UTC().Format(time.RFC3339)})

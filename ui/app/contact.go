@@ -189,3 +189,40 @@ func (a *App) hand(ctx context.Context) []Handed {
 	}
 	return out
 }
+
+// Synced is what SyncAll found.
+type Synced struct {
+	News    []Happened `json:"news"`
+	Servers []Handed   `json:"servers"`
+}
+
+// SyncAll is SyncAccount with every pinned server, or with one. What a server's
+// account says of mine ends it; a server that cannot be reached is reported.
+func (a *App) SyncAll(ctx context.Context, only string) (Synced, error) {
+	out := Synced{News: []Happened{}, Servers: []Handed{}}
+	if err := a.strengthen(); err != nil {
+		return out, err
+	}
+	all, err := a.Servers()
+	if err != nil {
+		return out, err
+	}
+	if only != "" {
+		if all = slices.DeleteFunc(all, func(s ServerInfo) bool { return s.Name != only }); len(all) == 0 {
+			return out, fmt.Errorf("%w: server %q", ErrName, only)
+		}
+	}
+	for _, s := range all {
+		news, err := a.SyncAccount(ctx, s.Name)
+		out.News = append(out.News, news...)
+		h := Handed{Server: s.Name, Has: err == nil}
+		if err != nil {
+			h.Cause = err.Error()
+		}
+		out.Servers = append(out.Servers, h)
+		if err != nil && (mustKnow(err) || ctx.Err() != nil) {
+			return out, err
+		}
+	}
+	return out, nil
+}

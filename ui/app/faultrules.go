@@ -18,6 +18,7 @@ import (
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/keys"
 	"cipherdeck/crypto/seal"
+	"cipherdeck/crypto/sshsig"
 	typed "cipherdeck/crypto/secret"
 	"cipherdeck/crypto/tlog"
 	"cipherdeck/crypto/words"
@@ -101,6 +102,16 @@ func keyFaults() []faultRule {
 	return []faultRule{
 		{ErrNoPassphrase, "no-passphrase", ExitLocked, "type it on a terminal, or hand it over as the cause says"},
 		{vault.ErrWrongPassphrase, "wrong-passphrase", ExitLocked, again},
+		{account.ErrWaiting, "waiting", ExitLocked, "on a machine that has the account: cipherdeck device approve FILE; then here: cipherdeck device finish ANSWER; device show has the words"},
+		{account.ErrRevoked, "device-revoked", ExitForbidden, "if you did not revoke this machine, somebody has the keys of your account; what is in this vault still opens, nothing can be sent in your name from here"},
+		{account.ErrElsewhere, "keys-elsewhere", ExitConflict, "on that device: cipherdeck device keys THIS -o FILE; then here: cipherdeck device finish FILE"},
+		{account.ErrDiverged, "account-diverged", ExitConflict, "two of your devices acted at the same time, or somebody has your keys: go on with a device whose account the server has, and revoke this one there"},
+		{account.ErrStale, "nothing-new", ExitConflict, "it was taken before; have a newer one made: device keys"},
+		{account.ErrAnswer, "wrong-answer", ExitDamaged, "have the answer made for this machine's own request, and bring it again"},
+		{account.ErrMember, "not-waiting", ExitConflict, "nothing is to be done: device list shows the machines of the account"},
+		{account.ErrTyped, "typed-identity", ExitInput, "make a new identity and share your projects with it; who knows the secret has the old keys for ever"},
+		{account.ErrHint, "hint", ExitInput, "give OpenSSH public keys, allowed_signers or age recipients"},
+		{sshsig.ErrSignature, "ssh-signature", ExitDamaged, "let the person sign her user id: printf '%s\\n' UID | ssh-keygen -Y sign -f KEY -n cipherdeck"},
 		{seal.ErrPassphrase, "wrong-passphrase", ExitLocked, again},
 		{ErrLocked, "locked", ExitLocked, "give the passphrase on the terminal, by --passphrase-fd or CIPHERDECK_PASSPHRASE"},
 		{vault.ErrClosed, "locked", ExitLocked, "unlock the vault again"},
@@ -158,6 +169,8 @@ func trustFaults() []faultRule {
 		{attest.ErrNotAttested, "refused", ExitRefused, "do not send anything to this server until it proves what it runs"},
 		{ErrPin, "pin-changed", ExitRefused, cureAsk},
 		{channel.ErrPin, "pin-changed", ExitRefused, cureAsk},
+		{chain.ErrKeysChanged, "keys-changed", ExitRefused, "ask the person by voice; if the keys are really new, compare the new words and give them: people add UID --words"},
+		{account.ErrOlder, "account-older", ExitDamaged, "the server holds back what the person signed: do not use what it shows; ask its operator"},
 		{ErrWords, "words-differ", ExitRefused, "compare again by voice; if they still differ, somebody is between you"},
 		{ErrMine, "keys-not-mine", ExitRefused, "somebody made keys in your name: tell your teammates to compare words again, by voice, before they share anything more"},
 		{ErrNotWitness, "not-witnessed", ExitRefused, "wait until the witnesses answer again, or change whom you count on: server witness"},
@@ -181,11 +194,8 @@ func rightFaults() []faultRule {
 		{chain.ErrRight, "no-right", ExitForbidden, cureOwner},
 		{chain.ErrGrant, "no-grant", ExitForbidden, "let an admin of the project grant the node: cipherdeck grant PROJECT NODE"},
 		{chain.ErrInvite, "invitation-closed", ExitConflict, "ask for a new invitation: each is good once and for a time"},
-		{chain.ErrKeysChanged, "keys-changed", ExitRefused, "find out by voice whether the person changed them, and compare the new words"},
 		{project.ErrToken, "invitation-token", ExitInput, "copy the whole token as project invite wrote it"},
 		{project.ErrAnswer, "invitation-answer", ExitRefused, "ask who was invited to answer again; somebody without the token may have answered"},
-		{account.ErrRevoked, "device-revoked", ExitForbidden, "go on with another device of yours"},
-		{account.ErrWaiting, "device-waiting", ExitConflict, "let another device of yours approve this one"},
 		{chain.ErrOwners, "last-owner", ExitConflict, "share the project with another owner first"},
 	}
 }
@@ -309,6 +319,7 @@ func storedFaults() []faultRule {
 		{secret.ErrRef, "reference", ExitInput, "write cipherdeck://NAME/FIELD"},
 		{clip.ErrNone, "no-clipboard", ExitFailed, "use secret show, or a terminal that takes OSC 52"},
 		{secret.ErrProtocol, "input", ExitInput, "let git call this command"},
+		{ErrUnfinished, "unfinished", ExitFailed, "do what the report says is left, then run the same command again: it goes on where it stopped"},
 		{ErrSick, "unhealthy", ExitFailed, "do what stands below each finding that is bad"},
 		{ErrCommand, "command", ExitFailed, "check the name of the command"},
 		{vault.ErrSlot, "input", ExitInput, "correct what the cause names; vault slots lists the slots and their ids"},

@@ -9,6 +9,7 @@ import (
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/api"
 	"cipherdeck/vault"
+	"cipherdeck/vault/account"
 	"cipherdeck/vault/project"
 )
 
@@ -185,12 +186,17 @@ func (a *App) Accept(ctx context.Context, token, name string) (ProjectInfo, erro
 const levelInvite = "invite"
 
 // notePerson remembers an account whose keys are known in this way, unless more
-// is known of it already.
+// is known of it already, or it has other keys than were accepted.
 func notePerson(s *vault.State, acc *chain.Account, how string, now time.Time) {
 	k := acc.UID.String()
 	old, known := s.People[k]
-	if known && (old.Verified != "" || len(old.Links) > len(acc.Links)) {
+	if known && old.Verified != "" {
 		return
+	}
+	if known {
+		if was, err := chain.OpenAccountChain(old.Genesis, old.Links); err != nil || account.Follows(was, acc) != nil {
+			return
+		}
 	}
 	if !known {
 		old.Added = now.Unix()

@@ -86,6 +86,7 @@ func (a *App) NewProject(ctx context.Context, name, server string) (*project.Pro
 	if err != nil {
 		return nil, err
 	}
+	p.Trust = a.mayWrap
 	return p, a.noteProject(p, server, name)
 }
 
@@ -115,6 +116,7 @@ func (a *App) Join(ctx context.Context, server string, pid id.ID, name string, u
 	if err != nil {
 		return nil, err
 	}
+	p.Trust = a.mayWrap
 	if err := a.ownerVerified(p); err != nil && !unverified {
 		return nil, err
 	}
@@ -221,6 +223,7 @@ func (a *App) openUnheard(ctx context.Context, server string, pid id.ID, seen pr
 	if _, err := a.look(ctx, server); err != nil {
 		return nil, err
 	}
+	p.Trust = a.mayWrap
 	// What cannot be fetched now is fetched when it is needed.
 	_ = p.Prefetch(ctx)
 	return p, a.noteHead(p)

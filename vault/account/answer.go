@@ -120,10 +120,10 @@ func Finish(mine vault.Account, raw []byte) (vault.State, error) {
 	}
 	if o.known != nil {
 		switch {
+		case chain.Continues(o.account, o.known): // the same, or from before
+			return vault.State{}, ErrStale
 		case !chain.Continues(o.known, o.account):
 			return vault.State{}, fmt.Errorf("%w: %w: its account does not go on from the one here", ErrAnswer, chain.ErrAccount)
-		case o.account.Seq == o.known.Seq:
-			return vault.State{}, ErrStale
 		}
 	}
 	o.state.Account.Device = mine.Device

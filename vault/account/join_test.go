@@ -210,7 +210,7 @@ func TestTurn(t *testing.T) {
 	if m, err := Load(got.Account); err != nil || !m.Pair.RSA.Equal(fresh) || len(m.Former) != 1 {
 		t.Fatalf("%v", err)
 	}
-	if _, err := Finish(got.Account, raw); !errors.Is(err, ErrAnswer) {
+	if _, err := Finish(got.Account, raw); !errors.Is(err, ErrStale) {
 		t.Errorf("an answer from before: %v", err)
 	}
 	typed, err := NewTyped(t.Context(), "ana", keys.Seed{1}, 2048)
