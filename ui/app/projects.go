@@ -34,6 +34,9 @@ func (p place) CAS(ctx context.Context, key string, body []byte, prev uint64) (u
 	if errors.Is(err, api.ErrConflict) {
 		err = fmt.Errorf("%w: %w", project.ErrConflict, err)
 	}
+	if errors.Is(err, api.ErrUnknown) {
+		err = fmt.Errorf("%w: %w", project.ErrUnknown, err)
+	}
 	return rev, err
 }
 

@@ -162,6 +162,47 @@ func TestForkIsFoundByWords(t *testing.T) {
 	}
 }
 
+// lossy takes a change, or does not, and loses the answer.
+type lossy struct {
+	*shelf
+	takes bool
+	left  int // answers to lose
+}
+
+func (l *lossy) CAS(ctx context.Context, key string, body []byte, prev uint64) (uint64, error) {
+	if l.left == 0 {
+		return l.shelf.CAS(ctx, key, body, prev)
+	}
+	l.left--
+	if l.takes {
+		if _, err := l.shelf.CAS(ctx, key, body, prev); err != nil {
+			return 0, err
+		}
+	}
+	return 0, ErrUnknown
+}
+
+// A lost answer has one effect, whether the server took the change or not.
+func TestLostAnswerHasOneEffect(t *testing.T) {
+	for _, takes := range []bool{true, false} {
+		alice, bob := person(t, "alice"), person(t, "bob")
+		s := newShelf()
+		pid := create(t, s, alice).ID()
+		l := &lossy{shelf: s, takes: takes, left: 1}
+		p, err := Open(t.Context(), l, alice, pid, Seen{}, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := p.State().Seq
+		if err := p.Share(t.Context(), bob.Account, chain.Reader); err != nil {
+			t.Fatalf("takes %v: %v", takes, err)
+		}
+		if p.State().Seq != before+1 || len(p.State().Members) != 2 || len(s.heads) != int(before)+2 {
+			t.Errorf("takes %v: link %d, %d members, %d heads", takes, p.State().Seq, len(p.State().Members), len(s.heads))
+		}
+	}
+}
+
 func TestLeaveAndRotate(t *testing.T) {
 	alice, bob := person(t, "alice"), person(t, "bob")
 	s := newShelf()

@@ -45,7 +45,7 @@ const maxLinks = 1 << 20
 // server does not have.
 type Server interface {
 	Head(ctx context.Context, key string) (body []byte, rev uint64, err error)
-	CAS(ctx context.Context, key string, body []byte, prev uint64) (rev uint64, err error) // ErrConflict
+	CAS(ctx context.Context, key string, body []byte, prev uint64) (rev uint64, err error) // ErrConflict, ErrUnknown
 	Have(ctx context.Context, ids []id.ID) ([]bool, error)
 	PutBlob(ctx context.Context, i id.ID, n int64, r io.Reader) error
 	GetBlob(ctx context.Context, i id.ID, off, n int64) (io.ReadCloser, error)
@@ -54,6 +54,7 @@ type Server interface {
 // The errors of this package.
 var (
 	ErrConflict  = errors.New("the project changed meanwhile")
+	ErrUnknown   = errors.New("the server's answer was lost: whether it took the change is not known")
 	ErrRollback  = errors.New("the server shows an older project than was seen here before")
 	ErrFork      = errors.New("the server shows a project that does not continue the one seen here before")
 	ErrNotMember = errors.New("you are not a member of this project")
@@ -213,6 +214,9 @@ func (p *Project) extendWith(ctx context.Context, kind string, body any, others 
 		}
 	}
 	rev, err := p.srv.CAS(ctx, HeadKey, raw, p.rev)
+	if errors.Is(err, ErrUnknown) {
+		return p.settle(ctx, Seen{Seq: next.Seq, Head: next.Head}, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -222,6 +226,18 @@ func (p *Project) extendWith(ctx context.Context, kind string, body any, others 
 	p.state, p.rev = next, rev
 	p.heads, p.indexes = append(p.heads, next.Head), append(p.indexes, next.Index)
 	return nil
+}
+
+// settle finds out whether the link mine became part of the chain. When it did
+// not, the step can be done again; when nobody can be asked, cause stands.
+func (p *Project) settle(ctx context.Context, mine Seen, cause error) error {
+	if err := p.Refresh(ctx); err != nil {
+		return errors.Join(cause, err)
+	}
+	if p.Contains(mine) {
+		return nil
+	}
+	return ErrConflict
 }
 
 // retry runs step, and again on the refreshed project when somebody else was
