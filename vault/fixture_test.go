@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+
+	"cipherdeck/crypto/id"
+	"cipherdeck/crypto/tlog"
 )
 
 // A file as its version first wrote it, with a rotation begun, opens by every
@@ -48,6 +51,37 @@ func testFrozen(t *testing.T, name string, want State) {
 	}
 	if got := names(t, filepath.Dir(path)); got != "vault vault.lock" { // a rotation keeps no copy of any version
 		t.Fatalf("files: %s", got)
+	}
+}
+
+// sampleV4 is sample() with all that version 4 brought.
+func sampleV4() State {
+	st := sample()
+	st.Account.Links, st.Account.XWing = [][]byte{[]byte("l1"), []byte("l2")}, []byte("x")
+	st.Account.Former = []FormerKeys{{RSA: []byte("old der"), XWing: []byte("old x")}}
+	p := st.People["u1"]
+	p.Links, p.Hints = [][]byte{[]byte("l")}, []string{"ssh-ed25519 SHA256:…"}
+	st.People["u1"] = p
+	srv := st.Servers["lab"]
+	srv.Log = ServerLog{Key: "k", Size: 3, Root: id.Of(nil), Watched: tlog.Frontier{Size: 1, Nodes: []id.ID{id.Of([]byte{1})}}, Promises: [][]byte{[]byte("p")}, Witnesses: []string{"w"}, Need: 1}
+	st.Servers["lab"] = srv
+	prj := st.Projects["p1"]
+	prj.State, prj.Invites = id.Of([]byte{2}), map[string]Invite{"00": {Secret: [16]byte{3}, Role: 4, Expires: 5}}
+	st.Projects["p1"] = prj
+	return st
+}
+
+// A file of version 4 with every field of it opens as it was written. If this
+// test has to change, the version has to.
+func TestVersion4IsFrozen(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("testdata", "v4.vault"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir(t), "vault")
+	put(t, path, raw)
+	if got := open(t, path, Passphrase(pass)).copyOf(t); !reflect.DeepEqual(got, sampleV4()) {
+		t.Errorf("%+v", got)
 	}
 }
 
