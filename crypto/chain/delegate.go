@@ -60,15 +60,22 @@ func (s *State) lends(d Delegation, op Op, t time.Time, depth int) bool {
 }
 
 // may is nil when the author of l has the right to op. A right that was lent is
-// good only for a link that is not dated before the one before it.
+// good only for a link that is not dated back.
 func (s *State) may(l *Link, op Op) error {
 	if s.Allows(l.Author, op) {
 		return nil
 	}
-	if s.AllowsAt(l.Author, op, l.time()) && l.time().After(s.Last.time().Add(-skew)) {
+	if s.AllowsAt(l.Author, op, l.time()) && s.forward(l) {
 		return nil
 	}
 	return fmt.Errorf("%w: role %s", ErrRight, s.Members[l.Author].Role)
+}
+
+// forward reports whether l is not dated before the latest of the links up to
+// s. It is the latest and not the one before: that one's author need not have
+// used a right that ends, so nobody looked at its time.
+func (s *State) forward(l *Link) bool {
+	return l.time().After(time.UnixMilli(s.Clock).Add(-skew))
 }
 
 func (n *State) delegate(l *Link, s *State) error {
@@ -85,6 +92,9 @@ func (n *State) delegate(l *Link, s *State) error {
 		return fmt.Errorf("%w: there is one just like it", ErrDelegation)
 	}
 	n.Delegations[name] = d
+	if !d.Parent.IsZero() && !s.forward(l) {
+		return fmt.Errorf("%w: the link is dated before an earlier one", ErrDelegation)
+	}
 	for _, op := range b.Ops {
 		if d.Parent.IsZero() && !s.Allows(l.Author, op) || !d.Parent.IsZero() && !n.lends(d, op, l.time(), maxDepth) {
 			return fmt.Errorf("%w: the author does not have %s", ErrDelegation, op)

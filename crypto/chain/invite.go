@@ -18,7 +18,7 @@ const skew = 5 * time.Minute
 
 // time is when the link says that it was made. A member can write anything
 // there; the server refuses a link whose time is far from its own, and may lets
-// no rights that end be used with a time before that of the link before.
+// no rights that end be used with a time before that of any earlier link.
 func (l *Link) time() time.Time { return time.UnixMilli(l.Time) }
 
 func (n *State) invite(l *Link, may right) error {

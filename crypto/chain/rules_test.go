@@ -197,6 +197,74 @@ func TestDelegation(t *testing.T) {
 	}
 }
 
+// Rights that ended stay ended, even when a member and the server together date
+// links back: first one that nobody checks the time of, then the one that needs
+// the right.
+func TestWhatWasLentEndsForGood(t *testing.T) {
+	alice, bob, carol := newActor(t, Person, "alice"), newActor(t, Person, "bob"), newActor(t, Person, "carol")
+	dave := newActor(t, Person, "dave")
+	s := start(t, alice).must(t, alice, KindAdd, bob.add(Writer)).must(t, alice, KindAdd, carol.add(Reader))
+	b := DelegateBody{To: bob.acc.UID, Ops: []Op{OpManage}, NotAfter: 10_000}
+	lent := s.must(t, alice, KindDelegate, b)
+	i, _ := BodyID(b)
+	at := func(s *State, who actor, kind string, body any, sec int64) (*State, error) {
+		_, n, err := s.Extend(kind, body, who.acc, who.key(), time.Unix(sec, 0))
+		return n, err
+	}
+	over := must(at(lent, alice, KindPut, PutBody{id.Of(nil)}, 20_000))
+	// His own right to write takes the date back, and the lent one follows.
+	back := must(at(over, bob, KindPut, PutBody{id.Of([]byte{1})}, 9_000))
+	if _, err := at(back, bob, KindAdd, dave.add(Writer), 9_000); !errors.Is(err, ErrRight) {
+		t.Errorf("used after its end: %v", err)
+	}
+	if _, err := at(over, bob, KindDelegate, DelegateBody{To: carol.acc.UID, Ops: []Op{OpManage}, NotAfter: 9_999, Parent: i}, 9_000); !errors.Is(err, ErrDelegation) {
+		t.Errorf("lent on after its end: %v", err)
+	}
+	raw, name, err := back.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := at(must(Restore(raw, name)), bob, KindAdd, dave.add(Writer), 9_000); !errors.Is(err, ErrRight) {
+		t.Errorf("used after its end, from a snapshot: %v", err)
+	}
+}
+
+// Links of version 1 know neither account links nor what came with version 2: a
+// member whose first device was revoked when he was added could go on with it.
+func TestVersion1BringsNothingNew(t *testing.T) {
+	alice, bob := newActor(t, Person, "alice"), newActor(t, Person, "bob")
+	key, req := laptop(t, bob.acc.UID, "laptop")
+	two := must(bob.acc.AddDevice(bob.author(), req, 2))
+	moved := must(two.RevokeDevice(Author{Root: bob.root, Device: key}, two.Devices[0].ID, 3))
+	weak := func(s *State, kind string, body any) error {
+		l := Link{V: 1, Author: alice.acc.UID, Kind: kind, Project: s.Project, Seq: s.Seq + 1, Prev: s.Head, Body: must(doc.Encode(body))}
+		n := s.clone()
+		if err := n.apply(&l, s); err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		l.Epoch, l.Root = n.Epoch().Number, must(n.root(linkV1))
+		_, err := s.Next(must(doc.Sign(LinkType, l, alice.dev)))
+		return err
+	}
+	g := GenesisBody{Owner: alice.acc.Raw, Epoch: epoch(1)}
+	l := Link{V: 1, Kind: KindGenesis, Author: alice.acc.UID, Epoch: 1, Body: must(doc.Encode(g)), Root: must(first(g, must(OpenAccount(alice.acc.Raw))).root(linkV1))}
+	s := must(Begin(must(doc.Sign(LinkType, l, alice.dev))))
+	for name, c := range map[string]struct {
+		kind string
+		body any
+	}{
+		"account links": {KindAdd, AddBody{Account: bob.acc.Raw, Links: moved.Links, Role: Writer, Wrap: []byte("w")}},
+		"invitation":    {KindInvite, InviteBody{ID: InviteID{1}, Role: Reader, NotAfter: 100}},
+	} {
+		if err := weak(s, c.kind, c.body); !errors.Is(err, ErrLink) {
+			t.Errorf("%s in a link of version 1: %v", name, err)
+		}
+	}
+	if err := weak(s, KindAdd, AddBody{Account: bob.acc.Raw, Role: Writer, Wrap: []byte("w")}); err != nil {
+		t.Errorf("a plain one: %v", err)
+	}
+}
+
 // A revoked device signs nothing from the moment the project knows; changed
 // keys and revoked devices make a new epoch due.
 func TestAccountNewsInAProject(t *testing.T) {

@@ -32,7 +32,12 @@ type snapshot struct {
 	Index       id.ID            `cbor:"13,keyasint"`
 	Due         bool             `cbor:"14,keyasint"`
 	Last        Link             `cbor:"15,keyasint"`
+	Clock       int64            `cbor:"16,keyasint"`
 }
+
+// snapshotV is the version of a snapshot. One of another version is not read:
+// the chain is verified from its genesis then.
+const snapshotV = 2
 
 type memberShot struct {
 	Genesis []byte   `cbor:"1,keyasint"`
@@ -70,8 +75,8 @@ type delegationShot struct {
 
 // Snapshot writes s down, with the digest that Restore asks for.
 func (s *State) Snapshot() ([]byte, id.ID, error) {
-	x := snapshot{V: 1, Project: s.Project, Version: s.Version, Nonce: s.Nonce, Seq: s.Seq, Head: s.Head,
-		Members: shoot(s.Members), Former: shoot(s.Former), Epochs: s.Epochs, Index: s.Index, Due: s.Due, Last: s.Last}
+	x := snapshot{V: snapshotV, Project: s.Project, Version: s.Version, Nonce: s.Nonce, Seq: s.Seq, Head: s.Head,
+		Members: shoot(s.Members), Former: shoot(s.Former), Epochs: s.Epochs, Index: s.Index, Due: s.Due, Last: s.Last, Clock: s.Clock}
 	for _, k := range slices.SortedFunc(maps.Keys(s.Grants), id.Compare) {
 		g := s.Grants[k]
 		x.Grants = append(x.Grants, grantShot{k, g.Node.Raw, g.NotAfter.Unix(), g.By})
@@ -105,12 +110,12 @@ func Restore(raw []byte, want id.ID) (*State, error) {
 		return nil, ErrSnapshot
 	}
 	var x snapshot
-	if err := doc.DecodeTrusted(raw, &x); err != nil || x.V != 1 || len(x.Epochs) == 0 {
+	if err := doc.DecodeTrusted(raw, &x); err != nil || x.V != snapshotV || len(x.Epochs) == 0 {
 		return nil, fmt.Errorf("%w: version %d: %v", ErrSnapshot, x.V, err)
 	}
 	s := &State{Project: x.Project, Version: x.Version, Nonce: x.Nonce, Seq: x.Seq, Head: x.Head,
 		Members: map[UID]Member{}, Former: map[UID]Member{}, Grants: map[id.ID]Grant{}, Invites: map[InviteID]Invite{},
-		Delegations: map[id.ID]Delegation{}, Epochs: x.Epochs, Index: x.Index, Due: x.Due, Last: x.Last}
+		Delegations: map[id.ID]Delegation{}, Epochs: x.Epochs, Index: x.Index, Due: x.Due, Last: x.Last, Clock: x.Clock}
 	if err := x.restore(s); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}

@@ -55,6 +55,7 @@ type State struct {
 	Index       id.ID   // zero while the project is empty
 	Due         bool    // somebody who left, or a device that was revoked, knows the epoch's key
 	Last        Link    // the link that led here
+	Clock       int64   // the latest time that any link had, Unix milliseconds
 
 	members id.ID // digest of Members, zero when it must be computed
 }
@@ -112,7 +113,7 @@ func Begin(raw []byte) (*State, error) {
 		return nil, fmt.Errorf("%w: a project starts at epoch 1", ErrLink)
 	}
 	s := first(b, owner)
-	s.Project, s.Head, s.Last, s.Version = name, name, *l, l.V
+	s.Project, s.Head, s.Last, s.Version, s.Clock = name, name, *l, l.V, l.Time
 	return s, s.checkRoot(l)
 }
 
@@ -135,7 +136,7 @@ func signers(l *Link, a **Account, before uint8) ([]crypto.PublicKey, error) {
 	case l.V == linkV1 && (l.Device != doc.KeyID{} || !l.Account.IsZero() || len(l.Accounts) != 0):
 		return nil, fmt.Errorf("fields 11 to 13 in a link of version 1")
 	case l.V == linkV1:
-		return []crypto.PublicKey{(*a).Device}, nil
+		return []crypto.PublicKey{(*a).Device}, knownToV1(l)
 	}
 	for _, n := range l.Accounts {
 		if n.UID == l.Author {
@@ -160,6 +161,25 @@ func signers(l *Link, a **Account, before uint8) ([]crypto.PublicKey, error) {
 	return keys, nil
 }
 
+// knownToV1 refuses in a link of version 1 what came with version 2. Above all
+// account links, by which a device may be revoked: a link of version 1 is
+// signed by the account's first device, whatever became of it.
+func knownToV1(l *Link) error {
+	switch l.Kind {
+	case KindGenesis, KindRemove, KindRotate, KindPut, KindGrant, KindUngrant:
+		return nil
+	case KindAdd:
+		var b AddBody
+		if err := doc.Decode(l.Body, &b); err != nil {
+			return err
+		}
+		if len(b.Links) == 0 && b.Invite == (InviteID{}) {
+			return nil
+		}
+	}
+	return fmt.Errorf("a link %s of version 1 brings what only version 2 has", l.Kind)
+}
+
 // Next verifies raw as the link that follows s and returns the state after it.
 // Errors wrap ErrLink; also ErrOrder when raw does not follow the head, and
 // ErrRight when its author may not do that.
@@ -174,7 +194,7 @@ func (s *State) NextWith(raw []byte, check func(func() error) error) (*State, er
 	if err != nil {
 		return nil, err
 	}
-	n.Seq, n.Head, n.Last, n.Version = l.Seq, name, *l, l.V
+	n.Seq, n.Head, n.Last, n.Version, n.Clock = l.Seq, name, *l, l.V, max(s.Clock, l.Time)
 	if err := n.apply(l, s); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrLink, l.Kind, err)
 	}
