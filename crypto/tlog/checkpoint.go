@@ -44,6 +44,12 @@ type Checkpoint struct {
 	Raw    []byte // the whole signed note
 }
 
+// Text is what is signed: the lines of the checkpoint without its signatures.
+func (c Checkpoint) Text() string {
+	text, _, _ := strings.Cut(string(c.Raw), "\n\n")
+	return text + "\n"
+}
+
 // OpenCheckpoint verifies raw, a note that log signed, for log's own origin.
 // Signatures of others are left alone: see Policy.
 func OpenCheckpoint(raw []byte, log Key) (Checkpoint, error) {

@@ -152,8 +152,7 @@ func (n noteSigner) Sign(text []byte) ([]byte, error) {
 
 // Cosign is the signature line of s on a checkpoint that was verified.
 func (s *Signer) Cosign(c Checkpoint) ([]byte, error) {
-	text, _, _ := strings.Cut(string(c.Raw), "\n\n")
-	n, err := note.Sign(&note.Note{Text: text + "\n"}, s.Note())
+	n, err := note.Sign(&note.Note{Text: c.Text()}, s.Note())
 	if err != nil {
 		return nil, err
 	}

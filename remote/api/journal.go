@@ -60,6 +60,13 @@ func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
 	return raw, err
 }
 
+// Cosigned brings a witness's signature line on the newest checkpoint. Errors
+// wrap ErrForbidden when the server does not count the witness, and ErrConflict
+// when there is a newer checkpoint by now.
+func (c *Client) Cosigned(ctx context.Context, line []byte) error {
+	return c.do(ctx, request{method: http.MethodPost, path: "/v1/journal/cosignature", body: line, typ: TypeText, again: true}, nil)
+}
+
 // Inclusion asks for the proof of a leaf, by its hash, in the journal of size, or
 // in the newest when that is 0; ErrNotFound while it is only promised.
 func (c *Client) Inclusion(ctx context.Context, leaf id.ID, size uint64) (r InclusionReply, err error) {

@@ -56,15 +56,15 @@ type Options struct {
 	Log       *slog.Logger
 	Within    time.Duration // what promises say; 0: 10 s
 	Interval  time.Duration // of checkpoints; 0: 1 s
-	Witnesses []Cosigner    // asked for every checkpoint
+	Witnesses []Cosigner    // those with an address are asked for every checkpoint
 	Need      int           // how many of them a checkpoint waits for, two seconds at most; 0: all
 	OnDamage  func(what string)
 }
 
-// Cosigner is a witness that this log asks.
+// Cosigner is a witness that this log asks, or one that comes by itself.
 type Cosigner struct {
 	Key tlog.Key
-	URL string
+	URL string // "": it comes by itself, see Cosigned
 }
 
 // Entry is what is recorded.
@@ -89,6 +89,7 @@ type Log struct {
 	index   index
 	pending map[uint64][]byte // bodies that are not in their files yet
 	size    uint64            // of the tree
+	visits  visits
 
 	wake chan struct{}
 	jobs chan func()

@@ -20,7 +20,8 @@ type Proof struct {
 	Path  []id.ID
 }
 
-// Checkpoint is the newest signed state of the log.
+// Checkpoint is the newest signed state of the log, with the cosignatures that
+// there are by now.
 func (l *Log) Checkpoint(ctx context.Context) (tlog.Checkpoint, error) {
 	raw, err := l.tree.checkpoint(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -29,7 +30,11 @@ func (l *Log) Checkpoint(ctx context.Context) (tlog.Checkpoint, error) {
 	if err != nil {
 		return tlog.Checkpoint{}, err
 	}
-	return tlog.OpenCheckpoint(raw, l.signer.Key)
+	c, err := tlog.OpenCheckpoint(raw, l.signer.Key)
+	if err != nil {
+		return c, err
+	}
+	return l.attach(c), nil
 }
 
 // Newest, as a size, is that of the newest checkpoint. A client that has one

@@ -70,6 +70,9 @@ func openTree(ctx context.Context, o Options, s *tlog.Signer, dir string) (*tree
 func witnesses(o Options) (tessera.WitnessGroup, error) {
 	var all []tessera.Witness
 	for _, w := range o.Witnesses {
+		if w.URL == "" {
+			continue
+		}
 		u, err := url.Parse(w.URL)
 		if err != nil {
 			return tessera.WitnessGroup{}, fmt.Errorf("witness %s: %w", w.Key.Name, err)

@@ -64,10 +64,10 @@ type Config struct {
 	WitnessNeed int       `json:"witness_need" cbor:"-"` // how many of them a checkpoint waits for, two seconds at most; 0: all
 }
 
-// Witness is where a witness of the journal is asked.
+// Witness is a witness of the journal, and where it is asked.
 type Witness struct {
 	Key string `json:"key"` // as cipherdeck witness prints it
-	URL string `json:"url"`
+	URL string `json:"url"` // "": it comes by itself, as a node --witness and a client do
 }
 
 // DefaultConfig is what a field has when the file does not name it.
@@ -152,17 +152,22 @@ func (c Config) Check() error {
 }
 
 func (c Config) checkWitnesses() error {
+	asked := 0
 	for _, w := range c.Witnesses {
 		k, err := tlog.ParseKey(w.Key)
 		if err != nil || k.Kind != tlog.Witness {
 			return fmt.Errorf("%w: witnesses: %q is not the key of a witness", ErrConfig, w.Key)
 		}
+		if w.URL == "" {
+			continue
+		}
+		asked++
 		if u, err := url.Parse(w.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return fmt.Errorf("%w: witnesses: %q is not an http or https address", ErrConfig, w.URL)
 		}
 	}
-	if c.WitnessNeed < 0 || c.WitnessNeed > len(c.Witnesses) {
-		return fmt.Errorf("%w: witness_need: %d, want 0 to %d", ErrConfig, c.WitnessNeed, len(c.Witnesses))
+	if c.WitnessNeed < 0 || c.WitnessNeed > asked {
+		return fmt.Errorf("%w: witness_need: %d, want 0 to %d, the witnesses with a url", ErrConfig, c.WitnessNeed, asked)
 	}
 	return nil
 }

@@ -44,6 +44,25 @@ func (s *Server) tile(c *call) error {
 	return c.bytes(http.StatusOK, api.TypeBytes, raw)
 }
 
+// cosignature takes a line of a witness that no address leads to. Whoever brings
+// it: the line says only what anybody can check.
+func (s *Server) cosignature(c *call) error {
+	line, err := c.raw()
+	if err != nil {
+		return err
+	}
+	switch err := s.journal.Cosigned(c.r.Context(), line); {
+	case errors.Is(err, journal.ErrStranger):
+		return &api.Error{Code: api.CodeForbidden, Cause: err.Error(), Cure: "give its key to the operator: witnesses in the server's configuration, without a url"}
+	case errors.Is(err, tlog.ErrCosignature):
+		return &api.Error{Code: api.CodeConflict, Cause: err.Error(), Cure: "sign the newest checkpoint"}
+	case err != nil:
+		return journalProblem(err)
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 // size reads a parameter that is the size of a log, or a number of a leaf.
 func (c *call) size(name, otherwise string) (uint64, error) {
 	text := c.r.URL.Query().Get(name)

@@ -66,6 +66,7 @@ func TestRights(t *testing.T) {
 		"GET /v1/journal/checkpoint":                  ". . . . . . . . . . . .  . . . . .",
 		"GET /v1/journal/proof/inclusion":             ". . . . . . . . . . . .  . . . . .",
 		"GET /v1/journal/proof/consistency":           ". . . . . . . . . . . .  . . . . .",
+		"POST /v1/journal/cosignature":                "u u u . . . . . . . . .  f f f f u",
 		"GET /v1/journal/entries":                     "u u u . . . . . . . . .  f f f f u",
 		"GET /v1/journal/tile/0/000":                  "u u u . . . . . . . . .  f f f f u",
 		"GET /v1/journal/object/" + blob:              "u u u . . . . . . . . .  f f f f u",

@@ -53,6 +53,7 @@ func routes(c Config) []route {
 		{"GET", "/v1/journal/checkpoint", anybody, 0, 0, false, (*Server).checkpoint},
 		{"GET", "/v1/journal/proof/inclusion", anybody, 0, 0, false, (*Server).inclusion},
 		{"GET", "/v1/journal/proof/consistency", anybody, 0, 0, false, (*Server).consistency},
+		{"POST", "/v1/journal/cosignature", someone, 0, maxSmall, false, (*Server).cosignature},
 		{"GET", "/v1/journal/entries", someone, 0, 0, false, (*Server).entries},
 		{"GET", "/v1/journal/tile/{level}/{rest...}", someone, 0, 0, false, (*Server).tile},
 		{"GET", "/v1/journal/object/{tag}", someone, 0, 0, false, (*Server).object},

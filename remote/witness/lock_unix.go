@@ -17,7 +17,7 @@ func lock(path string) (func() error, error) {
 		return nil, err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: another process runs this witness: %w", path, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrBusy, path, err), f.Close())
 	}
 	return f.Close, nil
 }

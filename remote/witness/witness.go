@@ -26,11 +26,12 @@ import (
 	"cipherdeck/crypto/tlog"
 )
 
-// The errors of Add, beside those of tlog and Conflict.
+// The errors of this package, beside those of tlog and Conflict.
 var (
 	ErrUnknown   = errors.New("this witness was not told of the log")
 	ErrUntrusted = errors.New("not signed by the key that this witness has for the log")
 	ErrRequest   = errors.New("not a request to a witness")
+	ErrBusy      = errors.New("another process runs this witness")
 	ErrState     = errors.New("what this witness remembers is damaged")
 )
 
@@ -54,8 +55,8 @@ const (
 	keyPEM  = "CIPHERDECK WITNESS KEY"
 )
 
-// seen is the largest tree of a log that was cosigned.
-type seen struct {
+// sighting is the largest tree of a log that was cosigned.
+type sighting struct {
 	Origin string `json:"origin"`
 	Size   uint64 `json:"size"`
 	Root   id.ID  `json:"root"`
@@ -156,7 +157,7 @@ func (w *Witness) Add(old uint64, path []id.ID, checkpoint []byte) ([]byte, erro
 	if err := c.Continues(last.Size, last.Root, path); err != nil {
 		return nil, err
 	}
-	if err := w.save(seen{Origin: origin, Size: c.Size, Root: c.Root, At: w.now().Unix()}); err != nil {
+	if err := w.save(sighting{Origin: origin, Size: c.Size, Root: c.Root, At: w.now().Unix()}); err != nil {
 		return nil, err
 	}
 	return w.signer.Cosign(c)
@@ -169,10 +170,10 @@ func (w *Witness) path(origin string) string {
 
 // last is what was seen of a log; the empty tree before the first time. What
 // cannot be read is an error: a witness that forgot would sign a fork.
-func (w *Witness) last(origin string) (s seen, err error) {
+func (w *Witness) last(origin string) (s sighting, err error) {
 	raw, err := os.ReadFile(w.path(origin))
 	if errors.Is(err, fs.ErrNotExist) {
-		return seen{Origin: origin, Root: id.Of(nil)}, nil
+		return sighting{Origin: origin, Root: id.Of(nil)}, nil
 	}
 	if err != nil {
 		return s, err
@@ -183,7 +184,7 @@ func (w *Witness) last(origin string) (s seen, err error) {
 	return s, nil
 }
 
-func (w *Witness) save(s seen) error {
+func (w *Witness) save(s sighting) error {
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return err

@@ -34,6 +34,8 @@ func journalActions() []*Action {
 			Args: []Arg{{Name: "file", Help: "the proof", Need: true}, {Name: "key", Flag: "key", Help: "the journal's key, as journal show prints it", Need: true},
 				{Name: "witness", Flag: "witness", Many: true, Help: "key of a witness that counts"}, {Name: "need", Flag: "need", Default: "0", Help: "how many of the witnesses must have signed"},
 				{Name: "doc", Flag: "doc", Help: "file of the document that it shall be about"}}},
+		{ID: "journal.witness", Title: "Be a witness of a server's journal", Vault: true, Can: needsServer, Run: runJournalWitness, Args: []Arg{server},
+			Help: "Remembers the largest journal seen here, beside the vault, cosigns what continues it and brings the cosignature to the server, which hands it out. Every opening of a project does so from then on. The server's operator has to name the key in his configuration, without a url; teammates count it by server witness --add. For a witness that is there all day: node --witness, or witness. Never restore its folder from a backup: one that forgot could sign two histories."},
 		{ID: "server.witness", Title: "Say which witnesses of a server's journal count for you", Vault: true, Run: runServerWitness,
 			Help: "Keys of people are then taken only under a journal that enough of these witnesses have cosigned. Without any, the state is \"not witnessed\": a server could show you another journal than it shows others. Note: " + notIndependent + ".",
 			Args: []Arg{{Name: "server", Help: "name of the pinned server", Need: true}, {Name: "add", Flag: "add", Many: true, Help: "key of a witness, as cipherdeck witness prints it"},
@@ -235,6 +237,18 @@ func runServerWitness(_ context.Context, a *app.App, args Args, _ progress.Sink)
 		r.Text = append(r.Text, "  "+w)
 	}
 	r.Text = append(r.Text, "  note: "+notIndependent)
+	return r, nil
+}
+
+func runJournalWitness(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	w, err := a.Cosign(ctx, args.Get("server"))
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{Data: w, Text: []string{fmt.Sprintf("%s: %d leaves cosigned", w.Server, w.Size), "  key   " + w.Key, "  root  " + w.Root.String()}}
+	if !w.Taken {
+		r.Text = append(r.Text, `! the server was not told of this witness; its operator adds to the configuration: "witnesses": [{"key": "`+w.Key+`"}]`)
+	}
 	return r, nil
 }
 

@@ -236,7 +236,7 @@ func serveNode(ctx context.Context, args Args, runner job.Runner, sink progress.
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{}, app.Node(lifetime(ctx, args), app.NodeSpec{Code: code, Dir: args.Get("dir"), Name: args.Get("name")}, runner, logger(), sink)
+	return Result{}, app.Node(lifetime(ctx, args), app.NodeSpec{Code: code, Dir: args.Get("dir"), Name: args.Get("name"), Witness: args.Has("witness")}, runner, logger(), sink)
 }
 
 // logger writes what an operator needs to standard error: no payload, no key.
@@ -262,7 +262,8 @@ func untilEOF() Arg {
 
 // nodeArgs are the arguments of a node.
 func nodeArgs() []Arg {
-	return []Arg{{Name: "code", Help: "the server's pairing code", Need: true}, {Name: "dir", Flag: "dir", Help: "folder of the node's identity", Need: true}, {Name: "name", Flag: "name", Default: "node", Help: "name of the node"}, untilEOF()}
+	return []Arg{{Name: "code", Help: "the server's pairing code", Need: true}, {Name: "dir", Flag: "dir", Help: "folder of the node's identity", Need: true}, {Name: "name", Flag: "name", Default: "node", Help: "name of the node"},
+		{Name: "witness", Flag: "witness", Switch: true, Help: "cosign the server's journal too; prints the key, for witnesses in the server's configuration and for: server witness"}, untilEOF()}
 }
 
 func runManifest(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {

@@ -223,7 +223,11 @@ func (a *App) openUnheard(ctx context.Context, server string, pid id.ID, seen pr
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.look(ctx, server); err != nil {
+	v, err := a.look(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.gossip(ctx, server, v); err != nil {
 		return nil, err
 	}
 	p.Trust = a.mayWrap

@@ -47,6 +47,8 @@ type NodeSpec struct {
 	Code api.Code
 	Dir  string
 	Name string
+
+	Witness bool // cosign the server's journal too
 }
 
 // Node runs a compute node until ctx ends: it makes or loads its identity,
@@ -64,6 +66,16 @@ func Node(ctx context.Context, spec NodeSpec, runner job.Runner, log *slog.Logge
 	defer c.Close()
 	if err := c.Enrol(ctx); err != nil {
 		return err
+	}
+	if spec.Witness {
+		ctx, stop := context.WithCancel(ctx)
+		wait, err := nodeWitness(ctx, c, spec, log, sink)
+		if err != nil {
+			stop()
+			return err
+		}
+		defer wait()
+		defer stop()
 	}
 	sink.Note("working", "node", me.Account.UID.String())
 	notifyInit("READY=1")
