@@ -19,7 +19,7 @@ func search(ctx context.Context, dir string, marks map[string][]byte, sink progr
 		if err != nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
-		if d.IsDir() {
+		if d.IsDir() || d.Type()&fs.ModeSocket != 0 { // a socket keeps nothing
 			return nil
 		}
 		b, err := os.ReadFile(path)
