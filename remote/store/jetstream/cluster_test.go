@@ -217,14 +217,24 @@ func (c *cluster) open(t *testing.T, lease time.Duration, servers ...int) *jetst
 	}
 }
 
+// raw is the documents as one server tells them.
+func (c *cluster) raw(t *testing.T, n int) js.Stream {
+	t.Helper()
+	s, err := c.admin(t, n).Stream(t.Context(), "KV_docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // admin is a raw connection.
-func (c *cluster) admin(t *testing.T) js.JetStream {
+func (c *cluster) admin(t *testing.T, servers ...int) js.JetStream {
 	t.Helper()
 	auth, err := nats.NkeyOptionFromSeed(c.app)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := nats.Connect(strings.Join(c.external().Servers, ","), auth, nats.MaxReconnects(-1))
+	conn, err := nats.Connect(strings.Join(c.external(servers...).Servers, ","), auth, nats.MaxReconnects(-1))
 	if err != nil {
 		t.Fatal(err)
 	}

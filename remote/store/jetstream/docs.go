@@ -19,14 +19,12 @@ import (
 // separates what wildcards match; no other byte needs a change. The revision
 // is the sequence of the stream below, so none is used twice.
 type docs struct {
-	kv       js.KeyValue
-	stream   js.Stream
-	replicas int
-	conn     *nats.Conn
-	gate     *gate
-	steer    *steer
-	leader   *authority
-	marker   time.Duration // how long the marker of a deletion stays; without an end, logins would fill the disk
+	kv     js.KeyValue
+	stream js.Stream
+	conn   *nats.Conn
+	gate   *gate
+	quorum *quorum       // nil with one replica, whose word is enough
+	marker time.Duration // how long the marker of a deletion stays; without an end, logins would fill the disk
 }
 
 var _ store.Docs = (*docs)(nil)
@@ -53,78 +51,62 @@ func openDocs(ctx context.Context, j js.JetStream, e *Engine, bucket string, rep
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 	}
-	return &docs{kv: kv, stream: s, replicas: replicas, conn: e.conn, gate: e.gate, steer: e.steer, leader: &authority{stream: s, conn: e.conn, replicas: replicas}, marker: store.MarkerLife}, nil
+	d := &docs{kv: kv, stream: s, conn: e.conn, gate: e.gate, marker: store.MarkerLife}
+	if replicas > 1 {
+		d.quorum = &quorum{js: j, stream: s, conn: e.conn, steer: e.steer, prefix: "$KV." + bucket + "."}
+	}
+	return d, nil
 }
 
 func (d *docs) Get(ctx context.Context, key string) (store.Doc, error) {
 	if err := store.CheckKey(key); err != nil {
 		return store.Doc{}, err
 	}
-	return d.leader.read(ctx, func() (store.Doc, error) { return d.ask(ctx, key) })
-}
-
-func (d *docs) ask(ctx context.Context, key string) (store.Doc, error) {
-	e, err := d.kv.Get(ctx, toNATS(key))
-	if errors.Is(err, js.ErrKeyNotFound) {
-		return store.Doc{}, fmt.Errorf("document %s: %w", key, store.ErrNotFound)
+	e, err := d.read(ctx, key)
+	if err == nil && e.gone {
+		err = store.ErrNotFound
 	}
 	if err != nil {
-		return store.Doc{}, fmt.Errorf("document %s: %w: %w", key, store.ErrUnavailable, err)
+		return store.Doc{}, fmt.Errorf("document %s: %w", key, err)
 	}
-	return store.Doc{Key: key, Rev: store.Rev(e.Revision()), Body: e.Value()}, nil
+	return store.Doc{Key: key, Rev: store.Rev(e.rev), Body: e.body}, nil
+}
+
+func (d *docs) read(ctx context.Context, key string) (entry, error) {
+	if d.quorum != nil {
+		return d.quorum.read(ctx, key)
+	}
+	e, err := d.kv.Get(ctx, toNATS(key))
+	if errors.Is(err, js.ErrKeyNotFound) {
+		return entry{gone: true}, nil
+	}
+	if err != nil {
+		return entry{}, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return entry{rev: e.Revision(), body: e.Value()}, nil
 }
 
 func (d *docs) Put(ctx context.Context, key string, body []byte, prev store.Rev) (store.Rev, error) {
 	if err := d.writable(ctx, key); err != nil {
 		return 0, err
 	}
-	var rev uint64
-	err := d.decided(ctx, key, prev, func() (err error) {
-		if prev == 0 {
-			rev, err = d.kv.Create(ctx, toNATS(key), body)
-		} else {
-			rev, err = d.kv.Update(ctx, toNATS(key), body, uint64(prev))
-		}
-		return err
-	})
+	rev, err := d.put(ctx, key, body, uint64(prev))
 	if err != nil {
 		return 0, fmt.Errorf("document %s: %w", key, err)
 	}
 	return store.Rev(rev), nil
 }
 
-// With several replicas a write loses also against one that is under way, and
-// who reads then may still find the revision he wrote upon: the winner may even
-// come to nothing. So a lost write is lost only once a read shows another
-// revision, and is tried again until then.
-const (
-	underWayAgain = 2 * time.Millisecond
-	underWayTries = 500
-)
-
-func (d *docs) decided(ctx context.Context, key string, prev store.Rev, write func() error) error {
-	again := time.NewTicker(underWayAgain)
-	defer again.Stop()
-	for range underWayTries {
-		err := classify(write())
-		d.steer.note(err)
-		if d.replicas == 1 || !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-		have, missing := d.Get(ctx, key)
-		if missing != nil && !errors.Is(missing, store.ErrNotFound) {
-			return missing
-		}
-		if have.Rev != prev {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: another write is under way: %w", store.ErrUnavailable, ctx.Err())
-		case <-again.C:
-		}
+func (d *docs) put(ctx context.Context, key string, body []byte, prev uint64) (rev uint64, err error) {
+	switch {
+	case d.quorum != nil:
+		return d.quorum.write(ctx, key, prev, func() *nats.Msg { return &nats.Msg{Data: body, Header: nats.Header{}} })
+	case prev == 0:
+		rev, err = d.kv.Create(ctx, toNATS(key), body)
+	default:
+		rev, err = d.kv.Update(ctx, toNATS(key), body, prev)
 	}
-	return fmt.Errorf("%w: another write is under way and does not end", store.ErrUnavailable)
+	return rev, classify(err)
 }
 
 func (d *docs) Delete(ctx context.Context, key string, prev store.Rev) error {
@@ -140,13 +122,24 @@ func (d *docs) Delete(ctx context.Context, key string, prev store.Rev) error {
 	if have.Rev != prev {
 		return fmt.Errorf("document %s is at revision %d, not %d: %w", key, have.Rev, prev, store.ErrConflict)
 	}
-	err = d.decided(ctx, key, prev, func() error {
-		return d.kv.Purge(ctx, toNATS(key), js.LastRevision(uint64(prev)), js.PurgeTTL(d.marker))
-	})
-	if err != nil {
+	if err := d.remove(ctx, key, uint64(prev)); err != nil {
 		return fmt.Errorf("document %s: %w", key, err)
 	}
 	return nil
+}
+
+func (d *docs) remove(ctx context.Context, key string, prev uint64) error {
+	if d.quorum == nil {
+		return classify(d.kv.Purge(ctx, toNATS(key), js.LastRevision(prev), js.PurgeTTL(d.marker)))
+	}
+	_, err := d.quorum.write(ctx, key, prev, func() *nats.Msg {
+		return &nats.Msg{Header: nats.Header{
+			operation:       {purge},
+			js.MsgRollup:    {js.MsgRollupSubject},
+			js.MsgTTLHeader: {d.marker.String()},
+		}}
+	})
+	return err
 }
 
 func (d *docs) List(ctx context.Context, prefix string) iter.Seq2[store.Doc, error] {

@@ -47,6 +47,7 @@ func (d *docs) follow(ctx context.Context, prefix string, after store.Rev, once 
 					return
 				case e == nil:
 					skip = false
+				case e.Key() == barrier: // of reads; no document
 				case skip && e.Operation() != js.KeyValuePut:
 				case !yield(toDoc(e), nil):
 					return
@@ -90,6 +91,15 @@ func (d *docs) reached(ctx context.Context, after store.Rev) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-retry.C:
+		}
+	}
+	if d.quorum != nil { // who answered may have been cut off
+		var err error
+		if last, err = d.quorum.last(ctx); err != nil {
+			return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+		}
+		if last > uint64(after) {
+			return nil
 		}
 	}
 	return fmt.Errorf("after %d: %w: it is at %d", after, store.ErrRewound, last)

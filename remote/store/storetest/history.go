@@ -144,6 +144,8 @@ func (h *History) write(ctx context.Context, id int, docs store.Docs, key string
 		h.note(id, call, end, in, output{}, rev)
 	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrNotFound):
 		h.note(id, call, end, in, output{lost: true}, 0)
+	case errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrUnknown):
+		// it did not happen, and never will
 	default:
 		h.note(id, call, math.MaxInt64, in, output{unknown: true}, 0)
 	}
