@@ -1,11 +1,13 @@
 package jetstream_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,19 +119,15 @@ func (l *load) end(t *testing.T, c *cluster) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	l.settle(ctx, t, e)
-	lost, doubled := 0, 0
+	doubled := 0
+	wanted := map[string]store.Doc{}
 	for key, rev := range l.acked {
-		if d, err := e.Docs().Get(ctx, key); err != nil || d.Rev != rev || string(d.Body) != key {
-			lost++
-			t.Errorf("lost: %s at %d: %+v, %v", key, rev, d, err)
-		}
+		wanted[key] = store.Doc{Key: key, Rev: rev, Body: []byte(key)}
 	}
 	for job := range l.jobs {
-		if _, err := e.Docs().Get(ctx, "effect/"+job); err != nil {
-			lost++
-			t.Errorf("lost: job %s had no effect: %v", job, err)
-		}
+		wanted["effect/"+job] = store.Doc{Body: []byte(job)}
 	}
+	lost := missing(t, e.Docs(), wanted)
 	for _, n := range l.delivered {
 		doubled += n - 1
 	}
@@ -138,6 +136,30 @@ func (l *load) end(t *testing.T, c *cluster) {
 	}
 	t.Logf("%d documents and %d jobs acknowledged, %d lost; %d jobs handed out again, none had a second effect; history: %s",
 		len(l.acked), len(l.jobs), lost, doubled, l.history.Counts())
+}
+
+// missing counts the documents that are not as they should be, at a revision
+// if one is given.
+func missing(t *testing.T, docs store.Docs, wanted map[string]store.Doc) int {
+	t.Helper()
+	var lost atomic.Int64
+	var all sync.WaitGroup
+	hands := make(chan bool, 16)
+	for key, want := range wanted {
+		hands <- true
+		all.Go(func() {
+			defer func() { <-hands }()
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			d, err := docs.Get(ctx, key)
+			if err != nil || want.Rev != 0 && d.Rev != want.Rev || !bytes.Equal(d.Body, want.Body) {
+				lost.Add(1)
+				t.Errorf("lost: %s at %d: %+v, %v", key, want.Rev, d, err)
+			}
+		})
+	}
+	all.Wait()
+	return int(lost.Load())
 }
 
 // settle does what is left in the queue.
