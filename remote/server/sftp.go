@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,9 +79,10 @@ func newSSHKey(path string) (ed25519.PrivateKey, error) {
 // house is the server as the SFTP door sees it: the same rights as over HTTPS.
 type house struct{ s *Server }
 
-// Devices are the device keys of an account.
-func (h house) Devices(ctx context.Context, u chain.UID) (doc.KeyFunc, error) {
-	if err := h.s.rate("uid " + u.String()); err != nil {
+// Devices are the device keys of an account. Whoever asks has shown nothing yet:
+// it counts for his network, not for the account that he names.
+func (h house) Devices(ctx context.Context, from net.Addr, u chain.UID) (doc.KeyFunc, error) {
+	if err := h.s.rate("net " + netOf(from.String())); err != nil {
 		return nil, err
 	}
 	acc, err := h.s.accounts.get(ctx, u)
@@ -90,14 +92,33 @@ func (h house) Devices(ctx context.Context, u chain.UID) (doc.KeyFunc, error) {
 	return acc.Keys(), nil
 }
 
-// Projects are those in which u has a role.
-func (h house) Projects(ctx context.Context, u chain.UID) ([]id.ID, error) {
-	return h.s.projects.of(ctx, u)
+// still refuses a guest whose time is over or whose device was revoked after he
+// came in, as identify does for a login.
+func (h house) still(ctx context.Context, g sftpd.Guest) error {
+	if err := h.s.rate("uid " + g.UID.String()); err != nil {
+		return err
+	}
+	acc, err := h.s.accounts.get(ctx, g.UID)
+	if err != nil {
+		return err
+	}
+	if _, ok := acc.Valid(g.Device); !ok || !h.s.now().Before(g.Until) {
+		return sftpd.ErrDenied
+	}
+	return nil
+}
+
+// Projects are those in which the guest has a role.
+func (h house) Projects(ctx context.Context, g sftpd.Guest) ([]id.ID, error) {
+	if err := h.still(ctx, g); err != nil {
+		return nil, err
+	}
+	return h.s.projects.of(ctx, g.UID)
 }
 
 // Blobs are those of a project, for who may read or write there.
-func (h house) Blobs(ctx context.Context, u chain.UID, pid id.ID, write bool) (store.Blobs, error) {
-	if err := h.s.rate("uid " + u.String()); err != nil {
+func (h house) Blobs(ctx context.Context, g sftpd.Guest, pid id.ID, write bool) (store.Blobs, error) {
+	if err := h.still(ctx, g); err != nil {
 		return nil, err
 	}
 	head, err := h.s.projects.get(ctx, pid)
@@ -111,7 +132,7 @@ func (h house) Blobs(ctx context.Context, u chain.UID, pid id.ID, write bool) (s
 	if write {
 		op = chain.OpWrite
 	}
-	if !head.state.Allows(u, op) {
+	if !head.state.AllowsAt(g.UID, op, h.s.now()) {
 		return nil, sftpd.ErrDenied
 	}
 	return h.s.blobs.of(ctx, pid)

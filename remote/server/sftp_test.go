@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,6 +102,7 @@ func TestSFTPPass(t *testing.T) {
 		"mine, over":             pass(t, s.owner, func(c *ssh.Certificate) { c.ValidBefore = c.ValidAfter }),
 		"mine, not yet":          pass(t, s.owner, func(c *ssh.Certificate) { c.ValidAfter += hour; c.ValidBefore += hour }),
 		"mine, of a host":        pass(t, s.owner, func(c *ssh.Certificate) { c.CertType = ssh.HostCert }),
+		"mine, from elsewhere":   pass(t, s.owner, func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"source-address": "192.0.2.0/24"} }),
 		"mine, with a condition": pass(t, s.owner, func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"force-command": "x"} }),
 	} {
 		if _, err := knock(t, s.srv, s.owner.UID, key); err == nil {
@@ -247,6 +249,90 @@ func names(all []os.FileInfo) string {
 		b.WriteString(e.Name() + " ")
 	}
 	return b.String()
+}
+
+// TestSFTPEndsWithTheDevice shows that a session ends with the right of the device
+// that let it in: who stole a laptop stays connected, and its owner revokes it. So
+// it does with the time of its certificate.
+func TestSFTPEndsWithTheDevice(t *testing.T) {
+	var ahead atomic.Int64
+	s := &setup{cfg: rt.Config(t.TempDir()), owner: rt.Person(t, "owner")}
+	s.cfg.SFTP = "127.0.0.1:0"
+	s.srv = rt.Start(t, server.Options{Config: s.cfg, Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
+	s.client = rt.Enrolled(t, s.srv, s.owner)
+	s.p = rt.NewProject(t, s.client, s.owner)
+	other := rt.Person(t, "laptop") // only its keys are used
+	req, err := chain.NewRequest(s.owner.UID, "laptop", other.Signer(), other.XWing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := s.owner.AddDevice(s.owner.Author(), req, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.client.PutAccountLink(t.Context(), two.UID, two.Links[1]); err != nil {
+		t.Fatal(err)
+	}
+	body := []byte("ciphertext")
+	path := "/" + s.p.ID().String() + "/" + s.p.Put(t, body).String()
+	laptop := s.owner
+	laptop.Account, laptop.Key, laptop.PQ = two, other.Key, other.PQ
+	f, mine := enter(t, s.srv, laptop), enter(t, s.srv, s.owner)
+	if _, err := f.Stat(path); err != nil {
+		t.Fatalf("a device that was added: %v", err)
+	}
+	kid, _ := laptop.Signer().ID()
+	three, err := two.RevokeDevice(s.owner.Author(), kid, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.client.PutAccountLink(t.Context(), two.UID, three.Links[2]); err != nil {
+		t.Fatal(err)
+	}
+	look := func(what string, f *sftp.Client) {
+		t.Helper()
+		if _, err := f.Stat(path); !errors.Is(err, os.ErrPermission) {
+			t.Errorf("%s sees a blob: %v", what, err)
+		}
+		if _, err := f.Open(path); !errors.Is(err, os.ErrPermission) {
+			t.Errorf("%s reads: %v", what, err)
+		}
+		if _, err := f.ReadDir("/"); !errors.Is(err, os.ErrPermission) {
+			t.Errorf("%s lists projects: %v", what, err)
+		}
+		if err := upload(f, path, body); !errors.Is(err, os.ErrPermission) {
+			t.Errorf("%s writes: %v", what, err)
+		}
+	}
+	look("a revoked device", f)
+	if _, err := mine.Stat(path); err != nil {
+		t.Fatalf("another device: %v", err)
+	}
+	ahead.Store(int64(2 * time.Hour))
+	look("a certificate that is over", mine)
+}
+
+// TestSFTPStrangersCountForThemselves shows that who knocks with the name of
+// another does not use up what that one may ask for.
+func TestSFTPStrangersCountForThemselves(t *testing.T) {
+	s := start(t)
+	s.cfg.SFTP, s.cfg.RatePerSecond, s.cfg.RateBurst = "127.0.0.1:0", 1, 30
+	s.restart(t)
+	c := open(t, s.srv)
+	c.who = &s.owner
+	if rsp := c.login(t, c, c.nonce(t)); rsp.StatusCode != 200 {
+		t.Fatal(rsp.Status)
+	}
+	stranger := rt.Person(t, "stranger")
+	for range 40 {
+		forged := pass(t, stranger, func(c *ssh.Certificate) { c.ValidPrincipals = []string{s.owner.UID.String()} })
+		if _, err := knock(t, s.srv, s.owner.UID, forged); err == nil {
+			t.Fatal("let in")
+		}
+	}
+	if rsp := c.do(t, "GET", "/v1/projects", nil); rsp.StatusCode != 200 {
+		t.Errorf("whose name was used: %s", rsp.Status)
+	}
 }
 
 // TestSFTPClose shows that a silent guest does not hold the server up.

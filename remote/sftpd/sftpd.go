@@ -34,12 +34,22 @@ import (
 	"cipherdeck/remote/store"
 )
 
-// House is what the door belongs to. Blobs fails with ErrDenied for what the
-// account may not do, and for a project that does not exist.
+// House is what the door belongs to. Devices is asked by strangers, who come from
+// an address; the others by guests, whose device may have been revoked and whose
+// time may be over since they came in. Blobs fails with ErrDenied for what the
+// guest may not do, and for a project that does not exist.
 type House interface {
-	Devices(ctx context.Context, u chain.UID) (doc.KeyFunc, error)
-	Projects(ctx context.Context, u chain.UID) ([]id.ID, error)
-	Blobs(ctx context.Context, u chain.UID, pid id.ID, write bool) (store.Blobs, error)
+	Devices(ctx context.Context, from net.Addr, u chain.UID) (doc.KeyFunc, error)
+	Projects(ctx context.Context, g Guest) ([]id.ID, error)
+	Blobs(ctx context.Context, g Guest, pid id.ID, write bool) (store.Blobs, error)
+}
+
+// Guest is who was let in: whose certificate it was, which device signed it, and
+// until when it is good.
+type Guest struct {
+	UID    chain.UID
+	Device doc.KeyID
+	Until  time.Time
 }
 
 // ErrDenied answers alike for what is not allowed and what is not there.
@@ -147,7 +157,7 @@ func (d *Door) admit(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions
 	if !ok {
 		return nil, errors.New("signed by a key of another kind")
 	}
-	devices, err := d.house.Devices(d.ctx, u)
+	devices, err := d.house.Devices(d.ctx, conn.RemoteAddr(), u)
 	if err != nil {
 		return nil, err
 	}
@@ -163,11 +173,17 @@ func (d *Door) admit(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions
 		pub, err := ssh.NewPublicKey(known)
 		return err == nil && string(pub.Marshal()) == string(a.Marshal())
 	}}
-	if _, err := check.Authenticate(conn, key); err != nil {
+	perms, err := check.Authenticate(conn, key)
+	if err != nil {
 		return nil, err
 	}
-	return &ssh.Permissions{Extensions: map[string]string{"uid": u.String()}}, nil
+	// Its options come along, so that a limit to some addresses holds.
+	g := Guest{UID: u, Device: name, Until: time.Unix(int64(cert.ValidBefore), 0)}
+	return &ssh.Permissions{CriticalOptions: perms.CriticalOptions, ExtraData: map[any]any{guestKey{}: g}}, nil
 }
+
+// guestKey is where a connection keeps its Guest.
+type guestKey struct{}
 
 // patient ends a connection on which nothing comes.
 type patient struct {
@@ -218,8 +234,8 @@ func (d *Door) serve(c net.Conn) {
 	p.limit = idle
 	p.mu.Unlock()
 	go ssh.DiscardRequests(reqs)
-	u, err := chain.ParseUID(conn.Permissions.Extensions["uid"])
-	if err != nil {
+	g, ok := conn.Permissions.ExtraData[guestKey{}].(Guest)
+	if !ok {
 		return
 	}
 	one := make(chan struct{}, 1) // a connection has one session
@@ -241,14 +257,14 @@ func (d *Door) serve(c net.Conn) {
 		}
 		d.work.Go(func() {
 			defer func() { <-one }()
-			d.session(u, stream, reqs)
+			d.session(g, stream, reqs)
 		})
 	}
 }
 
 // session waits for the one subsystem there is: no shell, no command, no
 // environment, no forwarding.
-func (d *Door) session(u chain.UID, stream ssh.Channel, reqs <-chan *ssh.Request) {
+func (d *Door) session(g Guest, stream ssh.Channel, reqs <-chan *ssh.Request) {
 	defer stream.Close()
 	for q := range reqs {
 		ok := q.Type == "subsystem" && string(q.Payload) == "\x00\x00\x00\x04sftp"
@@ -259,7 +275,7 @@ func (d *Door) session(u chain.UID, stream ssh.Channel, reqs <-chan *ssh.Request
 			continue
 		}
 		go ssh.DiscardRequests(reqs)
-		h := &visit{d: d, u: u, files: make(chan struct{}, maxMine)}
+		h := &visit{d: d, guest: g, files: make(chan struct{}, maxMine)}
 		srv := sftp.NewRequestServer(stream, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h})
 		if err := srv.Serve(); err != nil && !errors.Is(err, io.EOF) {
 			d.log.Debug("sftp: session", "err", err)

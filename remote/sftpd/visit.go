@@ -14,7 +14,6 @@ import (
 
 	"github.com/pkg/sftp"
 
-	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/store"
 )
@@ -22,7 +21,7 @@ import (
 // visit answers one person's requests.
 type visit struct {
 	d     *Door
-	u     chain.UID
+	guest Guest
 	files chan struct{} // that he has open
 }
 
@@ -68,7 +67,7 @@ func (v *visit) open(r *sftp.Request, write bool) (store.Blobs, id.ID, error) {
 	if depth != 2 {
 		return nil, blob, ErrDenied
 	}
-	b, err := v.d.house.Blobs(r.Context(), v.u, pid, write)
+	b, err := v.d.house.Blobs(r.Context(), v.guest, pid, write)
 	return b, blob, err
 }
 
@@ -214,7 +213,7 @@ func (v *visit) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
 	case r.Method == "Stat" && depth == 0:
 		l = list{entry{name: "/", dir: true}}
 	case r.Method == "Stat" && depth == 1:
-		_, err = v.d.house.Blobs(r.Context(), v.u, pid, false)
+		_, err = v.d.house.Blobs(r.Context(), v.guest, pid, false)
 		l = list{entry{name: pid.String(), dir: true}}
 	case r.Method == "Stat":
 		l, err = v.stat(r.Context(), pid, blob)
@@ -228,7 +227,7 @@ func (v *visit) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
 }
 
 func (v *visit) projects(ctx context.Context) (l list, err error) {
-	all, err := v.d.house.Projects(ctx, v.u)
+	all, err := v.d.house.Projects(ctx, v.guest)
 	for _, pid := range all {
 		l = append(l, entry{name: pid.String(), dir: true})
 	}
@@ -236,7 +235,7 @@ func (v *visit) projects(ctx context.Context) (l list, err error) {
 }
 
 func (v *visit) blobs(ctx context.Context, pid id.ID) (l list, err error) {
-	b, err := v.d.house.Blobs(ctx, v.u, pid, false)
+	b, err := v.d.house.Blobs(ctx, v.guest, pid, false)
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +249,7 @@ func (v *visit) blobs(ctx context.Context, pid id.ID) (l list, err error) {
 }
 
 func (v *visit) stat(ctx context.Context, pid, blob id.ID) (list, error) {
-	b, err := v.d.house.Blobs(ctx, v.u, pid, false)
+	b, err := v.d.house.Blobs(ctx, v.guest, pid, false)
 	if err != nil {
 		return nil, err
 	}
