@@ -90,9 +90,19 @@ func (a *Account) Valid(k doc.KeyID) (Device, bool) {
 // Keys finds the Ed25519 key of a valid device, for documents that any device of
 // a may sign.
 func (a *Account) Keys() doc.KeyFunc {
+	return a.keys(func(d Device) bool { return d.Revoked == 0 })
+}
+
+// EverKeys is Keys with those of revoked devices: for a document that was accepted
+// once, by somebody who knows when, and only needs its author told.
+func (a *Account) EverKeys() doc.KeyFunc {
+	return a.keys(func(Device) bool { return true })
+}
+
+func (a *Account) keys(which func(Device) bool) doc.KeyFunc {
 	var pubs []crypto.PublicKey
 	for _, d := range a.Devices {
-		if d.Revoked == 0 {
+		if which(d) {
 			pubs = append(pubs, d.Sign)
 		}
 	}

@@ -58,6 +58,7 @@ type Key struct {
 	NotAfter time.Time
 	LastUsed time.Time // to a minute; zero: never
 	Rotating time.Time // until when the secret before is good too; zero: it is not
+	Device   doc.KeyID // that made or rotated it; zero: made before this was kept
 }
 
 // Allows reports whether the scopes of k cover op in a project.
@@ -79,6 +80,7 @@ type keyRecord struct {
 	Hash     [32]byte  `cbor:"9,keyasint"`
 	Old      [32]byte  `cbor:"10,keyasint"`
 	OldUntil int64     `cbor:"11,keyasint"`
+	Device   doc.KeyID `cbor:"12,keyasint,omitzero"`
 }
 
 // Keys are the API keys in the store.
@@ -90,7 +92,7 @@ type Keys struct {
 // IsKey reports whether a bearer is meant to be an API key.
 func IsKey(bearer string) bool { return strings.HasPrefix(bearer, KeyPrefix) }
 
-// New makes a key as k says (Owner, Name, Scopes, Networks, NotAfter). The
+// New makes a key as k says (Owner, Device, Name, Scopes, Networks, NotAfter). The
 // bearer is given here and never again. Errors wrap ErrKey or ErrTooManyKeys.
 func (s Keys) New(ctx context.Context, k Key) (Key, string, error) {
 	if err := s.check(k); err != nil {
@@ -108,7 +110,7 @@ func (s Keys) New(ctx context.Context, k Key) (Key, string, error) {
 	k.ID = text(raw[:])
 	secret, hash := newSecret()
 	r := keyRecord{V: 1, Owner: k.Owner, Name: k.Name, Scopes: k.Scopes, Networks: append([]string{}, k.Networks...),
-		Created: s.Now().UnixMilli(), NotAfter: k.NotAfter.UnixMilli(), Hash: hash}
+		Created: s.Now().UnixMilli(), NotAfter: k.NotAfter.UnixMilli(), Hash: hash, Device: k.Device}
 	body, err := doc.Encode(r)
 	if err != nil {
 		return Key{}, "", err
@@ -194,8 +196,9 @@ func (s Keys) Check(ctx context.Context, b, from string) (*Key, error) {
 	return &k, nil
 }
 
-// Rotate gives a key of u a new secret; the one before stays good for overlap.
-func (s Keys) Rotate(ctx context.Context, u chain.UID, name string, overlap time.Duration) (Key, string, error) {
+// Rotate gives a key of u a new secret; the one before stays good for overlap. The
+// key is then one of the device that asked.
+func (s Keys) Rotate(ctx context.Context, u chain.UID, device doc.KeyID, name string, overlap time.Duration) (Key, string, error) {
 	if overlap < 0 || overlap > MaxOverlap {
 		return Key{}, "", fmt.Errorf("%w: overlap: want 0 to %s", ErrKey, MaxOverlap)
 	}
@@ -205,7 +208,7 @@ func (s Keys) Rotate(ctx context.Context, u chain.UID, name string, overlap time
 			return Key{}, "", err
 		}
 		secret, hash := newSecret()
-		r.Old, r.OldUntil, r.Hash = r.Hash, s.Now().Add(overlap).UnixMilli(), hash
+		r.Old, r.OldUntil, r.Hash, r.Device = r.Hash, s.Now().Add(overlap).UnixMilli(), hash, device
 		if err := s.put(ctx, name, r, rev); !errors.Is(err, store.ErrConflict) {
 			return r.key(name), bearer(name, secret), err
 		}
@@ -257,7 +260,7 @@ func (s Keys) put(ctx context.Context, name string, r keyRecord, rev store.Rev) 
 }
 
 func (r keyRecord) key(name string) Key {
-	k := Key{ID: name, Owner: r.Owner, Name: r.Name, Scopes: r.Scopes, Networks: r.Networks,
+	k := Key{ID: name, Owner: r.Owner, Device: r.Device, Name: r.Name, Scopes: r.Scopes, Networks: r.Networks,
 		Created: time.UnixMilli(r.Created), NotAfter: time.UnixMilli(r.NotAfter)}
 	if r.LastUsed > 0 {
 		k.LastUsed = time.UnixMilli(r.LastUsed)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/auth"
 	"cipherdeck/remote/store"
@@ -60,11 +61,11 @@ func TestAPIKeys(t *testing.T) {
 		t.Errorf("another account sees %+v, %v", all, err)
 	}
 
-	_, _, err = keys.Rotate(ctx, chain.UID{2}, k.ID, 0)
+	_, _, err = keys.Rotate(ctx, chain.UID{2}, doc.KeyID{}, k.ID, 0)
 	if !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("rotated by another account: %v", err)
 	}
-	_, second, err := keys.Rotate(ctx, spec.Owner, k.ID, time.Minute)
+	_, second, err := keys.Rotate(ctx, spec.Owner, doc.KeyID{}, k.ID, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

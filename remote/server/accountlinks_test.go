@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -8,7 +10,71 @@ import (
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/api"
 	rt "cipherdeck/remote/remotetest"
+	"cipherdeck/remote/server"
 )
+
+// laptop adds a device to the owner's account and gives the owner as he is on it.
+func (s *setup) laptop(t *testing.T) rt.Who {
+	t.Helper()
+	other := rt.Person(t, "laptop") // only its keys are used
+	req, err := chain.NewRequest(s.owner.UID, "laptop", other.Signer(), other.XWing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := s.owner
+	if w.Account, err = s.owner.AddDevice(s.owner.Author(), req, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.client.PutAccountLink(t.Context(), w.UID, w.Links[len(w.Links)-1]); err != nil {
+		t.Fatal(err)
+	}
+	w.Key, w.PQ = other.Key, other.PQ
+	return w
+}
+
+// revoke ends the device of w, which laptop made.
+func (s *setup) revoke(t *testing.T, w rt.Who) {
+	t.Helper()
+	kid, err := w.Signer().ID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := w.RevokeDevice(s.owner.Author(), kid, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.client.PutAccountLink(t.Context(), w.UID, a.Links[len(a.Links)-1]); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A job that a second device asked for is as good as one of the first, to whoever
+// compares store and journal and to whoever builds a store again; also when the
+// device was revoked since.
+func TestJobOfASecondDeviceIsKept(t *testing.T) {
+	s := start(t)
+	w := s.laptop(t)
+	name, _ := s.submitAs(t, rt.Client(t, s.srv, w), w, time.Now().Add(time.Hour))
+	s.revoke(t, w)
+	rep, err := s.srv.Reconcile(t.Context(), true)
+	if err != nil || rep.Restored+rep.Recorded+len(rep.Lost) != 0 {
+		t.Errorf("compared: %+v, %v", rep, err)
+	}
+	if err := s.srv.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(s.cfg.DataDir, "store")); err != nil {
+		t.Fatal(err)
+	}
+	if rep, err = server.Rebuild(t.Context(), s.cfg, nil); err != nil || len(rep.Lost) != 0 {
+		t.Fatalf("built again: %+v, %v", rep, err)
+	}
+	s.srv = rt.Start(t, server.Options{Config: s.cfg})
+	p := rt.Project{Project: rt.Client(t, s.srv, s.owner).Project(s.p.ID())}
+	if st := status(t, &p, name, 0, 0); st.ID != name {
+		t.Errorf("%+v", st)
+	}
+}
 
 // A device that was added logs in; when it is revoked its login ends at once,
 // and no link of its is taken though the project does not know yet.

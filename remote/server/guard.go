@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/auth"
@@ -138,16 +139,26 @@ func (s *Server) identify(c *call) error {
 	if err == nil {
 		c.who, err = s.accounts.get(c.r.Context(), u)
 	}
-	if err == nil && c.key == nil {
-		if _, ok := c.who.Valid(c.login.Device); !ok {
-			return s.stranger(c) // the device was revoked after it logged in
-		}
+	if err == nil && !c.standing() {
+		return s.stranger(c)
 	}
 	if errors.Is(err, auth.ErrToken) {
 		s.log.Debug("bearer refused", "err", err)
 		return s.stranger(c)
 	}
 	return err
+}
+
+// standing reports whether the device behind a bearer was not revoked since: the
+// one that logged in, or the one that had the API key made. Who stole a laptop
+// must not keep a key that he made with it.
+func (c *call) standing() bool {
+	device := c.login.Device
+	if c.key != nil {
+		device = c.key.Device
+	}
+	_, ok := c.who.Valid(device)
+	return ok || c.key != nil && device == (doc.KeyID{})
 }
 
 // bearer is whose it is.

@@ -15,7 +15,7 @@ func (s *Server) newKey(c *call) error {
 	if err := c.json(&q); err != nil {
 		return err
 	}
-	k := auth.Key{Owner: c.who.UID, Name: q.Name, Networks: q.Networks, NotAfter: time.Unix(q.NotAfter, 0)}
+	k := auth.Key{Owner: c.who.UID, Device: c.login.Device, Name: q.Name, Networks: q.Networks, NotAfter: time.Unix(q.NotAfter, 0)}
 	for _, text := range q.Scopes {
 		scope, err := auth.ParseScope(text)
 		if err != nil {
@@ -62,7 +62,7 @@ func (s *Server) rotateKey(c *call) error {
 	if err := c.json(&q); err != nil {
 		return err
 	}
-	k, bearer, err := s.keys.Rotate(c.r.Context(), c.who.UID, c.r.PathValue("id"), time.Duration(q.OverlapSeconds)*time.Second)
+	k, bearer, err := s.keys.Rotate(c.r.Context(), c.who.UID, c.login.Device, c.r.PathValue("id"), time.Duration(q.OverlapSeconds)*time.Second)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,38 @@ func TestKeyFollowsItsOwner(t *testing.T) {
 	wantErr(t, "revoke again", c.RevokeKey(t.Context(), r.Key.ID), api.ErrNotFound)
 }
 
+// TestKeyEndsWithItsDevice shows that a thief does not keep what he made with a
+// stolen laptop: the key that he had the server make ends with the device, unless
+// another device of its owner rotated it since.
+func TestKeyEndsWithItsDevice(t *testing.T) {
+	s := start(t)
+	w := s.laptop(t)
+	c := rt.Client(t, s.srv, w)
+	ask := api.KeyRequest{Name: "nightly", Scopes: auth.Scopes(), NotAfter: time.Now().Add(time.Hour).Unix()}
+	stolen, err := c.NewKey(t.Context(), ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err := c.NewKey(t.Context(), ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err = s.client.RotateKey(t.Context(), taken.Key.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := func(what, bearer string, want error) {
+		t.Helper()
+		script := rt.Client(t, s.srv, rt.Who{Account: &chain.Account{}}, func(c *api.Config) { c.Bearer = bearer })
+		_, _, err := script.Project(s.p.ID()).Head(t.Context(), api.HeadKey)
+		wantErr(t, what, err, want)
+	}
+	head("before", stolen.Bearer, nil)
+	s.revoke(t, w)
+	head("made by a device that was revoked", stolen.Bearer, api.ErrUnauthorized)
+	head("rotated by another device", taken.Bearer, nil)
+}
+
 // TestRevokedLogins ends logins from another connection, at once.
 func TestRevokedLogins(t *testing.T) {
 	s := start(t)

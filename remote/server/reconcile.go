@@ -279,7 +279,7 @@ func (c *comparison) signed(ctx context.Context, n jobName, r *record) bool {
 	if err != nil {
 		return false
 	}
-	if _, _, err := doc.Open(r.Raw, job.DocType, job.MaxDoc, doc.Keys(author.Device)); err != nil {
+	if _, _, err := doc.Open(r.Raw, job.DocType, job.MaxDoc, author.EverKeys()); err != nil {
 		return false
 	}
 	d, err := r.doc()

@@ -353,8 +353,16 @@ func (c *comparison) record(ctx context.Context, l tlog.Leaf, raw []byte) (r rec
 		return r, n, err
 	}
 	for _, all := range []map[chain.UID]chain.Member{h.state.Members, h.state.Former} {
-		for u, m := range all {
-			if _, _, err := doc.Open(raw, job.DocType, job.MaxDoc, doc.Keys(m.Account.Device)); err == nil {
+		for u := range all {
+			// The account as it is here: the project may not know all of its devices.
+			author, err := c.s.accounts.get(ctx, u)
+			if errors.Is(err, store.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return r, n, err
+			}
+			if _, _, err := doc.Open(raw, job.DocType, job.MaxDoc, author.EverKeys()); err == nil {
 				r.Author = u
 			}
 		}
