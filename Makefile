@@ -7,6 +7,7 @@
 #   make test-slow    tests that need minutes or gigabytes of disk; not part of make test
 #   make test-full    the faults of the store in their long form, some ten minutes; blobs against a real S3 server and a real IPFS daemon, which it builds
 #   make bench-blobs  blobs in files beside a plain copy
+#   make bench-journal a link to its signed promise and to a checkpoint, beside an fsync on the same disk
 #   make bench-store  puts by one writer and by 32 beside a plain file on the same disk, watchers; prints ratios
 #   make fuzz         each fuzz target for FUZZTIME seconds
 #   make rsa8192      the tests that make an RSA key of 8192 bits: a minute or two
@@ -27,7 +28,7 @@ GO       ?= go
 # Also keeps the race detector and cgo resolvers out: every build is the same.
 export CGO_ENABLED = 0
 
-.PHONY: build secret pkcs11 demo test test-slow test-full fuzz rsa8192 bench bench-seal bench-blobs bench-store bench-project reproducible install uninstall clean
+.PHONY: build secret pkcs11 demo test test-slow test-full fuzz rsa8192 bench bench-seal bench-blobs bench-store bench-journal bench-project reproducible install uninstall clean
 
 build:
 	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck .
@@ -57,6 +58,9 @@ test-full:
 
 bench-blobs:
 	$(GO) test -run '^$$' -bench Blobs ./remote/store/file
+
+bench-journal:
+	$(GO) test -run '^$$' -bench 'Journal$$' -benchtime 400x ./remote/server
 
 bench-store:
 	$(GO) test -run '^$$' -bench 'Put|Watch' -benchtime 3s ./remote/store/jetstream

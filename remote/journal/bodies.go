@@ -46,7 +46,14 @@ func (b bodies) put(raw []byte) error {
 	} else if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return writeFile(path, raw)
+	if err := writeFile(path, raw); err != nil {
+		return err
+	}
+	// Somebody has it again, and it was accepted again.
+	if err := os.Remove(path + forgotten); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // get reads a document; one that does not match its tag is ErrDamaged.
@@ -57,6 +64,9 @@ func (b bodies) get(tag id.ID) ([]byte, error) {
 	}
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(path + forgotten); err == nil {
+			return nil, ErrForgotten
+		}
 		return nil, ErrNotFound
 	}
 	if err != nil {
@@ -68,20 +78,33 @@ func (b bodies) get(tag id.ID) ([]byte, error) {
 	return raw, nil
 }
 
-// forget removes a document. The leaf stays, and says nothing by itself.
+// forgotten marks a document that was removed on purpose, so that nobody takes
+// it for lost. The mark says nothing that the leaf does not say.
+const forgotten = ".forgotten"
+
+// forget removes a document, after the mark is on disk. The leaf stays, and says
+// nothing by itself.
 func (b bodies) forget(tag id.ID) error {
 	path := b.path(tag)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	if err := writeFile(path+forgotten, nil); err != nil {
+		return err
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
 }
 
-// Body is a document that was recorded. Errors wrap ErrNotFound or ErrDamaged.
+// Body is a document that was recorded. Errors wrap ErrNotFound,
+// ErrForgotten or ErrDamaged.
 func (l *Log) Body(doc id.ID) ([]byte, error) { return l.bodies.get(doc) }
 
 // PutBody keeps a document whose body file is missing or damaged.
 func (l *Log) PutBody(raw []byte) error { return l.bodies.put(raw) }
 
-// Forget removes a document from the bodies, for whoever has a right to that.
+// Forget removes a document from the bodies, for whoever has a right to that. A
+// store that still has it makes the journal keep it again at the next comparison.
 func (l *Log) Forget(doc id.ID) error { return l.bodies.forget(doc) }

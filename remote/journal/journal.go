@@ -35,8 +35,11 @@ import (
 var (
 	ErrDamaged  = errors.New("the journal is damaged and has no second copy of it")
 	ErrNotFound = errors.New("the journal does not have it, or not yet")
-	ErrStuck    = errors.New("the journal cannot be written")
-	ErrClosed   = errors.New("the journal is closed")
+
+	// ErrForgotten is for a body that was removed on purpose.
+	ErrForgotten = fmt.Errorf("%w: it was told to forget it", ErrNotFound)
+	ErrStuck     = errors.New("the journal cannot be written")
+	ErrClosed    = errors.New("the journal is closed")
 )
 
 // Names in the directory of a journal.

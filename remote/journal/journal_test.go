@@ -126,8 +126,14 @@ func TestPromisesAreKept(t *testing.T) {
 	if err := l.Forget(tlog.DocTag(entry(7).Body)); err != nil {
 		t.Error(err)
 	}
-	if _, err := l.Body(tlog.DocTag(entry(7).Body)); !errors.Is(err, journal.ErrNotFound) {
+	if _, err := l.Body(tlog.DocTag(entry(7).Body)); !errors.Is(err, journal.ErrForgotten) {
 		t.Errorf("a forgotten document: %v", err)
+	}
+	if err := errors.Join(l.PutBody(entry(7).Body), l.Forget(tlog.DocTag(entry(8).Body))); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.Body(tlog.DocTag(entry(7).Body)); err != nil {
+		t.Errorf("one that was kept again: %v", err)
 	}
 	if err := l.Verify(t.Context()); err != nil {
 		t.Errorf("a forgotten document breaks the tree: %v", err)

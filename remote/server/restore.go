@@ -71,13 +71,16 @@ func (c *comparison) restore(ctx context.Context, w *wanted) error {
 }
 
 // body is a document of the journal. One that it has no more, or not whole, is
-// lost: it is said once, and the rest goes on.
+// lost: it is said once, and the rest goes on. One that was forgotten on purpose
+// is not.
 func (c *comparison) body(l tlog.Leaf) ([]byte, bool) {
 	raw, err := c.s.journal.Body(l.Doc)
 	if err == nil {
 		return raw, true
 	}
-	c.lost(l, err)
+	if !errors.Is(err, journal.ErrForgotten) {
+		c.lost(l, err)
+	}
 	return nil, false
 }
 
