@@ -4,15 +4,13 @@
 //	ROOT/tmp/…         uploads that are not whole yet
 //
 // A blob is written beside its place, hashed while it is written, flushed,
-// renamed, and its directory flushed: a power cut leaves a whole blob or none,
-// and Put returns only when it is whole on disk. No name is ever visible for
+// renamed, and its directory flushed, with those above it when they are new: a
+// power cut leaves a whole blob or none, and Put returns only when it is whole on disk. No name is ever visible for
 // bytes that do not match it.
 package file
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -20,6 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/store"
@@ -27,8 +26,10 @@ import (
 
 // Blobs is a directory of blobs.
 type Blobs struct {
-	root string
-	max  int64
+	root    string
+	max     int64
+	folders folders
+	buffers sync.Pool // of *buffers
 }
 
 var _ store.Blobs = (*Blobs)(nil)
@@ -41,18 +42,18 @@ func Open(root string, max int64) (*Blobs, error) {
 	if err := os.RemoveAll(tmp); err != nil {
 		return nil, fmt.Errorf("clear %s: %w", tmp, err)
 	}
-	if err := os.MkdirAll(tmp, 0o700); err != nil {
-		return nil, fmt.Errorf("make %s: %w", tmp, err)
-	}
-	return &Blobs{root: root, max: max}, nil
+	return Join(root, max)
 }
 
 // Join is the root that another process has open, so it clears nothing.
 func Join(root string, max int64) (*Blobs, error) {
+	if err := MakeDir(root); err != nil {
+		return nil, fmt.Errorf("make %s: %w", root, err)
+	}
 	if err := os.MkdirAll(filepath.Join(root, "tmp"), 0o700); err != nil {
 		return nil, fmt.Errorf("make %s: %w", root, err)
 	}
-	return &Blobs{root: root, max: max}, nil
+	return &Blobs{root: root, max: max, buffers: sync.Pool{New: func() any { return new(buffers) }}}, nil
 }
 
 // Has says which ids are there. It does not read them.
@@ -81,48 +82,12 @@ func (b *Blobs) Put(ctx context.Context, i id.ID, size int64, r io.Reader) error
 	if err != nil {
 		return fmt.Errorf("blob %s: %w: %v", i, store.ErrUnavailable, err)
 	}
-	err = fill(ctx, tmp, i, size, r)
+	err = b.fill(ctx, tmp, i, size, r)
 	if err := errors.Join(err, tmp.Close()); err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))
 	}
 	if err := b.settle(tmp.Name(), i); err != nil {
 		return fmt.Errorf("blob %s: %w: %v", i, store.ErrUnavailable, err)
-	}
-	return nil
-}
-
-// fill copies, checks and flushes; it asks r for one byte too many, so that
-// a longer body does not pass as the blob it begins with.
-func fill(ctx context.Context, f *os.File, i id.ID, size int64, r io.Reader) error {
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(ctxReader{ctx, r}, size+1))
-	if err != nil {
-		return fmt.Errorf("blob %s: %w", i, err)
-	}
-	if n != size || !bytes.Equal(h.Sum(nil), i[:]) {
-		return fmt.Errorf("blob %s of %d bytes: %w", i, size, store.ErrMismatch)
-	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("blob %s: %w: %v", i, store.ErrUnavailable, err)
-	}
-	return nil
-}
-
-// settle moves a whole upload to its place and makes the move durable, every
-// directory that had to be made for it included.
-func (b *Blobs) settle(tmp string, i id.ID) error {
-	path := b.path(i)
-	leaf := filepath.Dir(path)
-	if err := os.MkdirAll(leaf, 0o700); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	for _, dir := range []string{leaf, filepath.Dir(leaf), b.root} {
-		if err := syncDir(dir); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -140,11 +105,11 @@ func (b *Blobs) Get(ctx context.Context, i id.ID) (io.ReadCloser, int64, error) 
 	if err != nil {
 		return nil, 0, errors.Join(fmt.Errorf("blob %s: %w: %v", i, store.ErrUnavailable, err), f.Close())
 	}
-	r := store.Verify(ctxReader{ctx, f}, i, info.Size())
-	return struct {
-		io.Reader
-		io.Closer
-	}{r, f}, info.Size(), nil
+	if info.Size() <= pieceSize {
+		return opened{store.Verify(ctxReader{ctx, f}, i, info.Size()), f}, info.Size(), nil
+	}
+	a := b.readAhead(f)
+	return opened{store.Verify(ctxReader{ctx, a}, i, info.Size()), a}, info.Size(), nil
 }
 
 // Delete removes the blob, durably.
@@ -168,12 +133,10 @@ func (b *Blobs) path(i id.ID) string {
 	return filepath.Join(b.root, name[:2], name[2:4], name)
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+// opened is a blob that is read and verified, and its file.
+type opened struct {
+	io.Reader
+	io.Closer
 }
 
 type ctxReader struct {

@@ -38,8 +38,7 @@ func change(t *testing.T, root, name string, how func([]byte) []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hx := hex.EncodeToString(i[:])
-	path := filepath.Join(root, hx[:2], hx[2:4], hx)
+	path := place(root, i)
 	body, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -47,6 +46,11 @@ func change(t *testing.T, root, name string, how func([]byte) []byte) {
 	if err := os.WriteFile(path, how(body), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func place(root string, i id.ID) string {
+	hx := hex.EncodeToString(i[:])
+	return filepath.Join(root, hx[:2], hx[2:4], hx)
 }
 
 func TestConformance(t *testing.T) {
