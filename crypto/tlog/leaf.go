@@ -20,7 +20,9 @@ const (
 	ActLink        = "link"         // a later link of a project
 	ActJob         = "job"
 	ActResult      = "result"
-	ActCheck       = "check" // a check value of a typed secret
+	ActCheck       = "check"     // a check value of a typed secret
+	ActLive        = "live"      // an owner's word for which blobs of a project are needed
+	ActCollected   = "collected" // which blobs of a project were deleted by it; not signed
 )
 
 // Leaf is one entry of a server's journal: what was accepted, not by whom and

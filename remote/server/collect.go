@@ -46,8 +46,17 @@ func (s *Server) collect(c *call) error {
 	}
 	defer shelf.collecting.Unlock()
 	g := garbage{shelf: shelf, now: s.now(), grace: time.Duration(s.cfg.GraceHours) * time.Hour, began: s.blobs.began, dry: dry}
+	g.note = func(ctx context.Context, ids []id.ID) error { return s.collected(ctx, c.pid, id.Of(raw), g.now, ids) }
 	if g.keep, err = s.needed(c.r.Context(), c.head, live); err != nil {
 		return err
+	}
+	if !dry {
+		if err := s.accepting(); err != nil {
+			return err
+		}
+		if err := s.record(c, liveEntry(live, raw)); err != nil {
+			return err
+		}
 	}
 	r, err := g.run(c.r.Context())
 	if err != nil {
@@ -176,12 +185,14 @@ type garbage struct {
 	began time.Time // of this process
 	grace time.Duration
 	dry   bool
+	note  func(context.Context, []id.ID) error // puts what will be deleted into the journal
 }
 
 // run marks what is not needed and deletes what was not needed for the grace.
 // Broken off, it has deleted some of that, and another run does the rest.
 func (g garbage) run(ctx context.Context) (api.CollectReply, error) {
 	r := api.CollectReply{GraceHours: int(g.grace / time.Hour), Dry: g.dry}
+	var over []store.BlobInfo
 	for info, err := range g.shelf.Blobs.List(ctx) {
 		if err != nil {
 			return r, err
@@ -196,21 +207,54 @@ func (g garbage) run(ctx context.Context) (api.CollectReply, error) {
 			}
 			continue
 		}
-		gone, err := g.unneeded(ctx, info)
-		switch {
-		case err != nil:
-			return r, err
-		case gone:
-			r.Deleted, r.DeletedBytes = r.Deleted+1, r.DeletedBytes+info.Size
-		default:
+		if !g.over(info) {
 			r.Marked, r.MarkedBytes = r.Marked+1, r.MarkedBytes+info.Size
+			continue
+		}
+		over = append(over, info)
+		if len(over) == maxCollected {
+			if err := g.delete(ctx, over, &r); err != nil {
+				return r, err
+			}
+			over = over[:0]
 		}
 	}
-	return r, nil
+	return r, g.delete(ctx, over, &r)
 }
 
-// unneeded marks or deletes a blob, or says which of both it would do.
-func (g garbage) unneeded(ctx context.Context, info store.BlobInfo) (gone bool, err error) {
+// delete deletes what is still marked, after the journal has that it will. So
+// nothing goes of which there is no record; what somebody puts again in between
+// is named there and stays.
+func (g garbage) delete(ctx context.Context, over []store.BlobInfo, r *api.CollectReply) error {
+	if len(over) == 0 {
+		return nil
+	}
+	if !g.dry {
+		ids := make([]id.ID, len(over))
+		for n, info := range over {
+			ids[n] = info.ID
+		}
+		if err := g.note(ctx, ids); err != nil {
+			return err
+		}
+	}
+	for _, info := range over {
+		if !g.dry {
+			gone, err := g.shelf.sweep(ctx, info.ID)
+			if err != nil {
+				return err
+			}
+			if !gone {
+				continue
+			}
+		}
+		r.Deleted, r.DeletedBytes = r.Deleted+1, r.DeletedBytes+info.Size
+	}
+	return nil
+}
+
+// over marks a blob that is not needed and says whether it was not for the grace.
+func (g garbage) over(info store.BlobInfo) bool {
 	since := g.now
 	if g.dry {
 		since = g.shelf.since(info.ID, g.now)
@@ -226,11 +270,5 @@ func (g garbage) unneeded(ctx context.Context, info store.BlobInfo) (gone bool, 
 	if put.After(since) {
 		since = put
 	}
-	if g.now.Sub(since) < g.grace || since.Equal(g.now) {
-		return false, nil
-	}
-	if g.dry {
-		return true, nil
-	}
-	return g.shelf.sweep(ctx, info.ID)
+	return g.now.Sub(since) >= g.grace && !since.Equal(g.now)
 }

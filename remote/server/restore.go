@@ -60,7 +60,7 @@ func (c *comparison) restore(ctx context.Context, w *wanted) error {
 	switch w.leaves[0].Action {
 	case tlog.ActAccount, tlog.ActAccountLink:
 		return c.account(ctx, w)
-	case tlog.ActProject, tlog.ActLink:
+	case tlog.ActProject, tlog.ActLink, tlog.ActLive, tlog.ActCollected:
 		return c.project(ctx, w)
 	case tlog.ActJob, tlog.ActResult:
 		return c.job(ctx, w)
@@ -216,7 +216,10 @@ func (c *comparison) genesis(ctx context.Context, w *wanted) error {
 // project puts the links back as blobs where they are missing or damaged, and
 // the newest one as the head when the head is missing, damaged or older.
 func (c *comparison) project(ctx context.Context, w *wanted) error {
-	newest, _ := w.newest(tlog.ActProject, tlog.ActLink)
+	newest, ok := w.newest(tlog.ActProject, tlog.ActLink)
+	if !ok {
+		return nil
+	}
 	have, known := c.now[w.object]
 	pid := have.pid
 	if !known {
@@ -232,6 +235,9 @@ func (c *comparison) project(ctx context.Context, w *wanted) error {
 		pid = id.Of(raw)
 	}
 	for _, l := range w.leaves {
+		if l.Action != tlog.ActProject && l.Action != tlog.ActLink {
+			continue // what was needed once, or deleted, is history
+		}
 		if err := c.linkBlob(ctx, pid, l); err != nil {
 			return err
 		}

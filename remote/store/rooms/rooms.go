@@ -149,7 +149,7 @@ func (h *House) Room(pid id.ID) (store.Blobs, error) {
 		return have, nil
 	}
 	name := hex.EncodeToString(pid[:])
-	if err := os.MkdirAll(filepath.Join(h.o.Dir, name), 0o700); err != nil {
+	if err := file.MakeDir(filepath.Join(h.o.Dir, name)); err != nil {
 		return nil, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	var all []store.Blobs
