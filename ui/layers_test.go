@@ -45,7 +45,8 @@ func TestArrowsPointDown(t *testing.T) {
 		{[]string{"cipherdeck/remote", "cipherdeck/vault"}, []string{"cipherdeck/ui"}, "rooms know nothing of the faces"},
 		{[]string{"cipherdeck/ui/app", "cipherdeck/ui/action", "cipherdeck/ui/cli", "cipherdeck/ui/plain"}, []string{"github.com/charmbracelet/bubbletea"}, "use-cases and the command line draw nothing"},
 		{[]string{"cipherdeck/fhe/circuit"}, []string{"cipherdeck/fhe/holder"}, "an evaluator never sees a secret key"},
-		{[]string{"cipherdeck"}, []string{"cipherdeck/crypto/vectors", "cipherdeck/remote/hostile", "cipherdeck/remote/store/faultfs", "cipherdeck/remote/store/faulttest"}, "what only tests need belongs in no binary"},
+		{[]string{"cipherdeck"}, []string{"cipherdeck/crypto/vectors", "cipherdeck/remote/hostile", "cipherdeck/remote/store/faultfs", "cipherdeck/remote/store/faulttest", "cipherdeck/remote/store/s3/s3test",
+			"cipherdeck/remote/store/sftp/sftptest", "cipherdeck/remote/store/ipfs/ipfstest", "cipherdeck/remote/store/storetest", "cipherdeck/remote/remotetest"}, "what only tests need belongs in no binary"},
 		{[]string{"cipherdeck/attest"}, []string{"cipherdeck/fhe"}, "attestation is not about encryption of data"},
 	}
 	for pkg, deps := range imports(t) {

@@ -2,11 +2,9 @@ package ipfs_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,69 +14,19 @@ import (
 	"cipherdeck/remote/store"
 	"cipherdeck/remote/store/car"
 	"cipherdeck/remote/store/ipfs"
+	"cipherdeck/remote/store/ipfs/ipfstest"
 	"cipherdeck/remote/store/storetest"
 )
 
 const limit = 4 << 20
 
-// daemon is a real IPFS daemon, offline.
-type daemon struct{ program, repo, endpoint string }
+type daemon struct{ *ipfstest.Daemon }
 
-func newDaemon(t *testing.T) *daemon {
-	t.Helper()
-	program := os.Getenv("CIPHERDECK_KUBO")
-	if program == "" {
-		t.Skip("SKIPPED, NOT TESTED: the IPFS back end against a real daemon: CIPHERDECK_KUBO is not set (make test-full builds it)")
-	}
-	d := &daemon{program: program, repo: t.TempDir()}
-	d.run(t, "init", "--profile", "test")
-	var out bytes.Buffer
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, program, "daemon", "--offline")
-	cmd.Env = append(os.Environ(), "IPFS_PATH="+d.repo)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-		if t.Failed() {
-			t.Logf("kubo: %s", out.String())
-		}
-	})
-	for over := time.After(time.Minute); ; {
-		addr, err := os.ReadFile(filepath.Join(d.repo, "api"))
-		if part := strings.Split(string(addr), "/"); err == nil && len(part) == 5 { // /ip4/127.0.0.1/tcp/PORT
-			d.endpoint = "http://" + part[2] + ":" + part[4]
-			return d
-		}
-		select {
-		case <-ended:
-			t.Fatalf("kubo ended: %s", out.String())
-		case <-over:
-			t.Fatal("kubo does not listen")
-		case <-time.After(20 * time.Millisecond): // it has no other way to say so
-		}
-	}
-}
-
-func (d *daemon) run(t *testing.T, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(d.program, args...)
-	cmd.Env = append(os.Environ(), "IPFS_PATH="+d.repo)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("ipfs %v: %v\n%s", args, err, out)
-	}
-	return string(out)
-}
+func newDaemon(t *testing.T) *daemon { return &daemon{ipfstest.New(t)} }
 
 func (d *daemon) blobs(t *testing.T, name string) *ipfs.Blobs {
 	t.Helper()
-	n, err := ipfs.Open(d.endpoint, "")
+	n, err := ipfs.Open(d.Endpoint, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +53,7 @@ func (d *daemon) change(t *testing.T, name string, how func([]byte) []byte) {
 		t.Fatal(err)
 	}
 	changed := 0
-	err = filepath.WalkDir(filepath.Join(d.repo, "blocks"), func(path string, e fs.DirEntry, err error) error {
+	err = filepath.WalkDir(filepath.Join(d.Repo, "blocks"), func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".data") {
 			return err
 		}
@@ -143,7 +91,7 @@ func TestApart(t *testing.T) {
 	if err := one.Delete(t.Context(), i); err != nil {
 		t.Fatal(err)
 	}
-	d.run(t, "repo", "gc")
+	d.Run(t, "repo", "gc")
 	if _, _, err := one.Get(t.Context(), i); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("get after delete: %v", err)
 	}
@@ -155,7 +103,7 @@ func TestApart(t *testing.T) {
 	if err := two.Delete(t.Context(), i); err != nil {
 		t.Fatal(err)
 	}
-	if out := d.run(t, "repo", "gc"); !strings.Contains(out, i.String()) {
+	if out := d.Run(t, "repo", "gc"); !strings.Contains(out, i.String()) {
 		t.Errorf("the daemon did not collect the block: %s", out)
 	}
 }
@@ -181,9 +129,9 @@ func TestArchive(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d.run(t, "dag", "import", "--allow-big-block", "--stats", file)
+	d.Run(t, "dag", "import", "--allow-big-block", "--stats", file)
 	for _, b := range blocks {
-		if got := d.run(t, "block", "get", id.Of(b).String()); got != string(b) {
+		if got := d.Run(t, "block", "get", id.Of(b).String()); got != string(b) {
 			t.Errorf("block of %d bytes came back with %d", len(b), len(got))
 		}
 	}

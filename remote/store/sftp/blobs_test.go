@@ -2,131 +2,33 @@ package sftp_test
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"io"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/store"
 	"cipherdeck/remote/store/sftp"
+	"cipherdeck/remote/store/sftp/sftptest"
 	"cipherdeck/remote/store/storetest"
 )
 
 const limit = 1 << 20
 
-// openssh is where Debian has OpenSSH's own SFTP server.
-const openssh = "/usr/lib/openssh/sftp-server"
-
-// rig is an SSH server on loopback whose sftp subsystem is the real one.
+// rig is an SSH server whose sftp subsystem is the one of OpenSSH.
 type rig struct {
+	*sftptest.Server
 	target sftp.Target
-	mu     sync.Mutex
-	conns  []net.Conn
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	if _, err := os.Stat(openssh); err != nil {
-		t.Skipf("SKIPPED: %s is missing: apt-get install openssh-sftp-server", openssh)
-	}
-	hostKey, hostLine, _ := newKey(t)
-	_, userLine, userFile := newKey(t)
-	conf := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
-		if string(ssh.MarshalAuthorizedKey(k)) != userLine {
-			return nil, errors.New("another key")
-		}
-		return nil, nil
-	}}
-	conf.AddHostKey(hostKey)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	r := &rig{target: sftp.Target{Addr: ln.Addr().String(), User: "store", Dir: filepath.Join(t.TempDir(), "blobs"), KeyFile: userFile, HostKey: hostLine}}
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			r.mu.Lock()
-			r.conns = append(r.conns, c)
-			r.mu.Unlock()
-			go serve(c, conf)
-		}
-	}()
-	return r
-}
-
-// cut breaks every connection.
-func (r *rig) cut() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, c := range r.conns {
-		_ = c.Close()
-	}
-}
-
-func serve(c net.Conn, conf *ssh.ServerConfig) {
-	conn, chans, reqs, err := ssh.NewServerConn(c, conf)
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	go ssh.DiscardRequests(reqs)
-	for ch := range chans {
-		stream, reqs, err := ch.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			for q := range reqs {
-				_ = q.Reply(q.Type == "subsystem", nil)
-				if q.Type == "subsystem" {
-					go func() {
-						cmd := exec.Command(openssh)
-						cmd.Stdin, cmd.Stdout = stream, stream
-						_ = cmd.Run()
-						_ = stream.Close()
-					}()
-				}
-			}
-		}()
-	}
-}
-
-func newKey(t *testing.T) (ssh.Signer, string, string) {
-	t.Helper()
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(key, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return signer, string(ssh.MarshalAuthorizedKey(signer.PublicKey())), file
+	s := sftptest.New(t)
+	return &rig{s, sftp.Target{Addr: s.Addr, User: sftptest.User, Dir: s.Dir, KeyFile: s.KeyFile, HostKey: s.HostKey}}
 }
 
 func (r *rig) open(t *testing.T) storetest.Engines {
@@ -184,7 +86,7 @@ func TestBroken(t *testing.T) {
 		if err := e.Blobs.Put(t.Context(), id.Of([]byte(text)), int64(len(text)), bytes.NewReader([]byte(text))); err != nil {
 			t.Fatal(err)
 		}
-		r.cut()
+		r.Cut()
 		body, _, err := e.Blobs.Get(t.Context(), id.Of([]byte(text)))
 		if err != nil {
 			t.Fatal(err)
@@ -192,7 +94,7 @@ func TestBroken(t *testing.T) {
 		if got, err := io.ReadAll(body); err != nil || string(got) != text {
 			t.Errorf("got %q, %v", got, err)
 		}
-		r.cut()
+		r.Cut()
 	}
 	if _, err := os.Stat(left); !os.IsNotExist(err) {
 		t.Errorf("the unfinished upload is still there: %v", err)
@@ -202,7 +104,7 @@ func TestBroken(t *testing.T) {
 // TestPinned shows that another machine at the same address gets nothing.
 func TestPinned(t *testing.T) {
 	r := newRig(t)
-	_, r.target.HostKey, _ = newKey(t)
+	_, r.target.HostKey, _ = sftptest.NewKey(t)
 	_, err := r.open(t).Blobs.Has(t.Context(), []id.ID{{}})
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got %v", err)
@@ -210,8 +112,8 @@ func TestPinned(t *testing.T) {
 }
 
 func TestTarget(t *testing.T) {
-	_, line, file := newKey(t)
-	_, _, open := newKey(t)
+	_, line, file := sftptest.NewKey(t)
+	_, _, open := sftptest.NewKey(t)
 	if err := os.Chmod(open, 0o644); err != nil {
 		t.Fatal(err)
 	}
