@@ -19,6 +19,10 @@ import (
 	"cipherdeck/remote/store"
 )
 
+// ErrNoBlobs says that a project has no blob at all where the configuration keeps
+// them: they are elsewhere, and a bundle without them would be none.
+var ErrNoBlobs = errors.New("none of its blobs is where the configuration keeps them")
+
 // Backup writes a bundle of everything this server keeps, while it runs. What
 // changes meanwhile is in it or not; what it says is consistent: documents first,
 // in one pass, then the blobs, which are there before a document names them.
@@ -73,10 +77,12 @@ func (s *Server) backupBlobs(ctx context.Context, b *backup.Writer, pid id.ID) e
 	if err != nil {
 		return err
 	}
+	n := 0
 	for i, err := range room.List(ctx) {
 		if err != nil {
 			return err
 		}
+		n++
 		name := backup.Blob{Project: pid, ID: i.ID}
 		body, err := s.blobs.read(ctx, pid, i.ID, s.cfg.MaxBlobBytes)
 		switch {
@@ -91,6 +97,9 @@ func (s *Server) backupBlobs(ctx context.Context, b *backup.Writer, pid id.ID) e
 				return err
 			}
 		}
+	}
+	if n == 0 { // its genesis is one
+		return ErrNoBlobs
 	}
 	return nil
 }

@@ -334,6 +334,7 @@ func storedFaults() []faultRule {
 		{private.ErrLocked, "in-use", ExitConflict, "end the other process that has it open, or wait for it"},
 		{server.ErrNewerData, "newer-format", ExitDamaged, cureNewer},
 		{server.ErrOtherData, "other-server", ExitDamaged, "put the files of one server together, or restore a backup of it"},
+		{server.ErrNoBlobs, "no-blobs", ExitInput, "make the backup with --config and the file that serve has: it says where the blobs are"},
 		{server.ErrMissing, "incomplete", ExitDamaged, "use an older or another backup; nothing was changed"},
 		{backup.ErrNewer, "newer-format", ExitDamaged, cureNewer},
 		{backup.ErrTruncated, "incomplete", ExitDamaged, "use an older or another backup; nothing was changed"},
