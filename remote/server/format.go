@@ -43,11 +43,12 @@ type formatDoc struct {
 }
 
 // FormatOf reads the format of a data directory: 0 of one from before there was
-// the file, Format of an empty one, which is fresh.
+// the file, Format of one without a store, which is fresh: a TLS key may have been
+// put there before the first start.
 func FormatOf(dir string) (format int, fresh bool, err error) {
 	raw, err := os.ReadFile(filepath.Join(dir, FormatFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		for _, name := range []string{TLSKeyFile, storeDir, blobDir} {
+		for _, name := range []string{storeDir, blobDir} {
 			if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
 				return 0, false, nil
 			}

@@ -72,7 +72,11 @@ func start(ctx context.Context, log, exe string, args ...string) (*child, map[st
 
 func parseNote(line string) (map[string]string, error) {
 	var raw map[string]any
-	if err := json.Unmarshal([]byte(line), &raw); err != nil || raw["note"] == nil {
+	err := json.Unmarshal([]byte(line), &raw)
+	if e, ok := raw["error"].(map[string]any); ok {
+		return nil, fmt.Errorf("it did not start: %v", e["cause"])
+	}
+	if err != nil || raw["note"] == nil {
 		return nil, errors.New("it ended before it was ready")
 	}
 	out := map[string]string{}

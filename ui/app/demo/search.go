@@ -16,13 +16,22 @@ import (
 func search(ctx context.Context, dir string, marks map[string][]byte, sink progress.Sink) (found map[string]string, files int, n int64, err error) {
 	found = map[string]string{}
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path != dir {
+			return nil
+		}
 		if err != nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
 		if d.IsDir() || d.Type()&fs.ModeSocket != 0 { // a socket keeps nothing
 			return nil
 		}
-		b, err := os.ReadFile(path)
+		var b []byte
+		if d.Type().IsRegular() { // a socket has a name and no content
+			b, err = os.ReadFile(path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the server runs: a file under a temporary name has its own by now
+		}
 		if err != nil {
 			return err
 		}
