@@ -40,6 +40,7 @@ type request struct {
 	typ          string
 	public       bool // needs no login
 	again        bool
+	signed       bool          // body is a document for the journal
 	wait         time.Duration // that the server may take on purpose
 }
 
@@ -58,7 +59,7 @@ func (c *Client) do(ctx context.Context, q request, into any) error {
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", q.method, q.path, err)
 	}
-	if err := errors.Join(decode(rsp, into), c.promised(rsp)); err != nil {
+	if err := errors.Join(decode(rsp, into), c.promised(q, rsp)); err != nil {
 		return fmt.Errorf("%s %s: %w", q.method, q.path, err)
 	}
 	return nil

@@ -36,7 +36,9 @@ type Config struct {
 	Policy    *attest.Policy        // nil: the pin only, as nodes do
 	Now       func() time.Time      // nil: time.Now
 	OnVerdict func(*attest.Verdict) // every verdict, good or not; called from any goroutine
-	OnPromise func([]byte) error    // every promise of the journal, unread; an error fails the call; from any goroutine
+	// Every promise of the journal, unread, with the document that it must be about
+	// (nil: one that the client does not know); an error fails the call; from any goroutine.
+	OnPromise func(doc, promise []byte) error
 }
 
 // Client is a client of one server, as one account. It is safe for concurrent
@@ -116,7 +118,7 @@ func (c *Client) Meta(ctx context.Context) (Meta, error) {
 // that the server does not have. It may be repeated.
 func (c *Client) Enrol(ctx context.Context) error {
 	path := "/v1/accounts/" + c.cfg.UID.String()
-	if err := c.do(ctx, request{method: http.MethodPut, path: path, body: c.cfg.Account, typ: TypeCBOR, public: true, again: true}, nil); err != nil {
+	if err := c.do(ctx, request{method: http.MethodPut, path: path, body: c.cfg.Account, typ: TypeCBOR, signed: true, public: true, again: true}, nil); err != nil {
 		return err
 	}
 	for _, l := range c.cfg.Links {
@@ -131,7 +133,7 @@ func (c *Client) Enrol(ctx context.Context) error {
 // ErrConflict when the account has another link there.
 func (c *Client) PutAccountLink(ctx context.Context, u chain.UID, raw []byte) error {
 	path := "/v1/accounts/" + u.String() + "/links"
-	return c.do(ctx, request{method: http.MethodPost, path: path, body: raw, typ: TypeCBOR, public: true, again: true}, nil)
+	return c.do(ctx, request{method: http.MethodPost, path: path, body: raw, typ: TypeCBOR, signed: true, public: true, again: true}, nil)
 }
 
 // LinksAfter are the links of account u after the one called head, or after its
@@ -186,7 +188,7 @@ func (c *Client) Projects(ctx context.Context) ([]id.ID, error) {
 // CreateProject stores a signed genesis link and makes it the head.
 func (c *Client) CreateProject(ctx context.Context, genesis []byte) (*Project, error) {
 	var r ProjectReply
-	if err := c.do(ctx, request{method: http.MethodPost, path: "/v1/projects", body: genesis, typ: TypeCBOR, again: true}, &r); err != nil {
+	if err := c.do(ctx, request{method: http.MethodPost, path: "/v1/projects", body: genesis, typ: TypeCBOR, signed: true, again: true}, &r); err != nil {
 		return nil, err
 	}
 	if want := id.Of(genesis); r.Project != want {

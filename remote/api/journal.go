@@ -99,15 +99,25 @@ func (c *Client) journal(ctx context.Context, what string, v url.Values, into an
 	return c.do(ctx, request{method: http.MethodGet, path: withQuery("/v1/journal/"+what, v), again: true}, into)
 }
 
-// promised hands the promise of an answer on, unread.
-func (c *Client) promised(rsp *http.Response) error {
+// promised hands the promise of an answer on, unread, with the document that it
+// must be about. A document that was taken without one could be forgotten, and
+// nobody could show that it was ever there.
+func (c *Client) promised(q request, rsp *http.Response) error {
 	text := rsp.Header.Get(HeaderPromise)
-	if text == "" || c.cfg.OnPromise == nil || rsp.StatusCode >= 300 {
+	switch {
+	case c.cfg.OnPromise == nil || rsp.StatusCode >= 300:
+		return nil
+	case text == "" && q.signed:
+		return fmt.Errorf("%w: it took a document and did not promise to record it", ErrServer)
+	case text == "":
 		return nil
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
 		return fmt.Errorf("%w: a promise that is not base64", ErrServer)
 	}
-	return c.cfg.OnPromise(raw)
+	if !q.signed {
+		return c.cfg.OnPromise(nil, raw)
+	}
+	return c.cfg.OnPromise(q.body, raw)
 }

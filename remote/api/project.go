@@ -62,7 +62,7 @@ func (p *Project) CAS(ctx context.Context, key string, body []byte, prev uint64)
 		return 0, fmt.Errorf("document %q: %w: a project has %q only", key, ErrNotFound, HeadKey)
 	}
 	var r RevReply
-	err := p.c.do(ctx, request{method: http.MethodPut, path: p.path(HeadKey), body: body, typ: TypeCBOR,
+	err := p.c.do(ctx, request{method: http.MethodPut, path: p.path(HeadKey), body: body, typ: TypeCBOR, signed: true,
 		header: map[string]string{"If-Match": `"` + strconv.FormatUint(prev, 10) + `"`}}, &r)
 	return r.Rev, err
 }
@@ -211,7 +211,7 @@ func (b *blob) Close() error {
 // job's id is that of the document, so it may be repeated.
 func (p *Project) SubmitJob(ctx context.Context, raw []byte) (id.ID, error) {
 	var r JobReply
-	if err := p.c.do(ctx, request{method: http.MethodPost, path: p.path("jobs"), body: raw, typ: TypeCBOR, again: true}, &r); err != nil {
+	if err := p.c.do(ctx, request{method: http.MethodPost, path: p.path("jobs"), body: raw, typ: TypeCBOR, signed: true, again: true}, &r); err != nil {
 		return id.ID{}, err
 	}
 	if want := id.Of(raw); r.Job != want {

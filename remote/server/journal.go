@@ -37,7 +37,8 @@ const (
 	eventDamaged  = "alert-damaged"  // bytes of the journal itself, mended
 )
 
-// eventsAMinute bounds what strangers can write into the journal.
+// eventsAMinute bounds what strangers can write into the journal, and by itself what
+// the server says of its own troubles: noise must not hide an alert.
 const eventsAMinute = 60
 
 // alerts are what an operator must see, and clients may.
@@ -78,6 +79,7 @@ func (s *Server) openJournal(ctx context.Context, start Options) (err error) {
 	}
 	s.journal, err = journal.Open(ctx, o)
 	s.events = rate.NewLimiter(rate.Every(time.Minute/eventsAMinute), eventsAMinute)
+	s.alarms = rate.NewLimiter(rate.Every(time.Minute/eventsAMinute), eventsAMinute)
 	return err
 }
 
@@ -112,9 +114,13 @@ func (s *Server) noted(c *call, action string) error {
 	return nil
 }
 
-// event notes what happened, without holding up whoever caused it.
+// event notes what somebody did, without holding up whoever caused it.
 func (s *Server) event(action string, object id.ID, actor []byte) {
-	if !s.events.Allow() || s.stopping.Err() != nil {
+	s.note(s.events, action, object, actor)
+}
+
+func (s *Server) note(within *rate.Limiter, action string, object id.ID, actor []byte) {
+	if !within.Allow() || s.stopping.Err() != nil {
 		return
 	}
 	s.work.Go(func() {
@@ -129,7 +135,7 @@ func (s *Server) event(action string, object id.ID, actor []byte) {
 func (s *Server) alert(action string, object id.ID, what string) {
 	s.alerts.add(s.now())
 	s.log.Error("alert", "action", action, "what", what)
-	s.event(action, object, nil)
+	s.note(s.alarms, action, object, nil)
 }
 
 // The entries of what a server accepts.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
@@ -23,7 +24,7 @@ type purse struct {
 	raw [][]byte
 }
 
-func (p *purse) keep(raw []byte) error {
+func (p *purse) keep(_, raw []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.raw = append(p.raw, raw)
@@ -373,6 +374,47 @@ func TestRefusedLoginIsRecorded(t *testing.T) {
 		}
 		for _, p := range r.Proofs {
 			if l, err := tlog.OpenLeaf(p.Leaf); err == nil && l.Action == "login-refused" {
+				return
+			}
+		}
+	}
+}
+
+// TestNoiseHidesNoAlert shows that strangers, whose refused logins fill what they may
+// write into the journal, leave room for what the server itself has to say there.
+func TestNoiseHidesNoAlert(t *testing.T) {
+	s, _, _ := full(t)
+	thief := s.owner
+	thief.Key = s.node.Key
+	c := open(t, s.srv)
+	c.who = &thief
+	for range 70 {
+		if rsp := c.login(t, c, c.nonce(t)); rsp.StatusCode == 200 {
+			t.Fatal("let in")
+		}
+	}
+	docs := server.Docs(s.srv)
+	d, err := docs.Get(t.Context(), "heads/"+s.p.ID().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := docs.Put(t.Context(), d.Key, d.Body[:9], d.Rev); err != nil {
+		t.Fatal(err)
+	}
+	if rep, err := s.srv.Reconcile(t.Context(), false); err != nil || rep.Restored != 1 {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	pid := s.p.ID()
+	tag := tlog.Tag(tlog.KindProject, pid[:])
+	for {
+		r, err := s.client.Object(ctx, tag, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range r.Proofs {
+			if l, err := tlog.OpenLeaf(p.Leaf); err == nil && l.Action == "alert-restored" {
 				return
 			}
 		}

@@ -78,6 +78,7 @@ type Server struct {
 	journal   *journal.Log
 	alerts    alerts
 	events    *rate.Limiter
+	alarms    *rate.Limiter // of those that the server raises itself
 	responder *channel.Responder
 	ak        *tpm2.AK
 	http      *http.Server

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/progress"
+	"cipherdeck/crypto/tlog"
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/hostile"
 	"cipherdeck/remote/remotetest"
@@ -321,4 +323,46 @@ func TestLostAnswer(t *testing.T) {
 	if n := len(p.Items()); n != 2 {
 		t.Errorf("%d items", n)
 	}
+}
+
+// TestPromiseOfSomethingElse takes a change and promises to record another document,
+// or nothing: what was sent could be forgotten then, with no proof that it was there.
+func TestPromiseOfSomethingElse(t *testing.T) {
+	l := underLiar(t)
+	if _, err := l.App.look(t.Context(), "main"); err != nil { // pins the key of the journal
+		t.Fatal(err)
+	}
+	var old string
+	l.liar.Tell(hostile.On("PUT", "/head", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(w, r)
+		old = w.Header().Get(api.HeaderPromise)
+	}))
+	if err := l.add(t, "b.csv"); err != nil || old == "" {
+		t.Fatalf("honest: %v, promise %q", err, old)
+	}
+	for name, c := range map[string]struct {
+		promise string
+		err     error
+	}{"none": {"", api.ErrServer}, "of an earlier change": {old, tlog.ErrPromise}} {
+		l.liar.Tell(hostile.On("PUT", "/head", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			next.ServeHTTP(promising{w, c.promise}, r)
+		}))
+		if err := l.add(t, name+".csv"); !errors.Is(err, c.err) {
+			t.Errorf("promise %s: %v", name, err)
+		}
+	}
+}
+
+// promising puts another promise into an answer.
+type promising struct {
+	http.ResponseWriter
+	promise string
+}
+
+// WriteHeader sends it.
+func (p promising) WriteHeader(status int) {
+	if p.Header().Del(api.HeaderPromise); p.promise != "" {
+		p.Header().Set(api.HeaderPromise, p.promise)
+	}
+	p.ResponseWriter.WriteHeader(status)
 }

@@ -120,9 +120,10 @@ func (a *App) unsavedLogs() {
 }
 
 // onPromise keeps a promise of a server until it is seen to be kept. One that
-// is not signed by the pinned log is refused at once.
-func (a *App) onPromise(server string) func([]byte) error {
-	return func(raw []byte) error {
+// is not signed by the pinned log, or is about another document than the one that
+// was sent, is refused at once.
+func (a *App) onPromise(server string) func(doc, raw []byte) error {
+	return func(doc, raw []byte) error {
 		l, err := a.serverLog(server)
 		if err != nil {
 			return nil // locked meanwhile
@@ -132,8 +133,12 @@ func (a *App) onPromise(server string) func([]byte) error {
 			if err != nil {
 				return err
 			}
-			if _, err := tlog.OpenPromise(raw, key); err != nil {
+			p, err := tlog.OpenPromise(raw, key)
+			if err != nil {
 				return err
+			}
+			if doc != nil && p.Leaf.Doc != tlog.DocTag(doc) {
+				return fmt.Errorf("%w: it is about another document than the one that was sent", tlog.ErrPromise)
 			}
 		}
 		a.mu.Lock()
