@@ -109,7 +109,7 @@ func (s *Server) backupBlobs(ctx context.Context, b *backup.Writer, pid id.ID) e
 // checkpoints and tree before the leaves they are made from, bodies last.
 func backupFiles(b *backup.Writer, dir string) error {
 	var names []string
-	for _, name := range []string{FormatFile, TLSKeyFile, softTPMFile, ManifestFile} {
+	for _, name := range []string{FormatFile, TLSKeyFile, softTPMFile, sshKeyFile, ManifestFile} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
 			names = append(names, name)
 		}

@@ -2,12 +2,14 @@ package action
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"cipherdeck/crypto/progress"
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/server"
 	"cipherdeck/ui/app"
+	"cipherdeck/vault"
 )
 
 func backupActions() []*Action {
@@ -77,7 +79,9 @@ func unlockFor(ctx context.Context, a *app.App, args Args, spec *app.BackupSpec,
 		spec.Passphrase, err = a.Ask(ctx, prompt, fresh)
 	case args.Has("to-key") && !args.Has("to"):
 	default:
-		_, err = a.UnlockAsking(ctx)
+		if _, err = a.UnlockAsking(ctx); errors.Is(err, vault.ErrNotFound) {
+			err = fmt.Errorf("%w: %v; without one say --passphrase, or a key: --to-key to seal, --key to open", app.ErrInput, err)
+		}
 	}
 	return err
 }

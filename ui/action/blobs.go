@@ -93,6 +93,9 @@ type findingView struct {
 	Cause   string `json:"cause,omitempty"`
 }
 
+// mendedShown is how many mended blobs are listed: a new mirror lacks all of them.
+const mendedShown = 10
+
 func runScrub(ctx context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
 	c, err := loadConfig(args)
 	if err != nil {
@@ -102,7 +105,7 @@ func runScrub(ctx context.Context, _ *app.App, args Args, _ progress.Sink) (Resu
 	var text, bad []string
 	n, err := server.Scrub(ctx, c, func(f server.ScrubFinding) {
 		view := findingView{Project: f.Project, Blob: f.ID, Mended: f.Mended}
-		line := "  ✓ mended  "
+		line := "  ✓ mended  " // also a copy that the mirror did not have yet
 		if f.Err != nil {
 			view.Cause, line = f.Err.Error(), "  ✗ damaged "
 			bad = append(bad, f.ID.String())
@@ -110,10 +113,15 @@ func runScrub(ctx context.Context, _ *app.App, args Args, _ progress.Sink) (Resu
 			v.Mended++
 		}
 		v.Findings = append(v.Findings, view)
-		text = append(text, line+f.ID.String()+" of project "+f.Project.Short())
+		if f.Err != nil || v.Mended <= mendedShown {
+			text = append(text, line+f.ID.String()+" of project "+f.Project.Short())
+		}
 	})
 	if err != nil {
 		return Result{}, err
+	}
+	if more := v.Mended - mendedShown; more > 0 {
+		text = append(text, fmt.Sprintf("  ✓ and %d more that were mended or copied to where they were missing; --json names all", more))
 	}
 	v.Blobs, v.Bytes = n.Blobs, n.Bytes
 	r := Result{Data: v, Text: append([]string{fmt.Sprintf("read %d blobs, %d bytes; mended %d", n.Blobs, n.Bytes, v.Mended)}, text...)}

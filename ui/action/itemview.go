@@ -165,7 +165,7 @@ type outcomeView struct {
 
 func showSync(p *project.Project, done []project.Outcome) Result {
 	views := []outcomeView{}
-	text := []string{fmt.Sprintf("%d changes were sent; link %d", len(done), p.Seen().Seq)}
+	text := []string{fmt.Sprintf("sent: %s; link %d", count(len(done), "change"), p.Seen().Seq)}
 	for _, d := range done {
 		views = append(views, outcomeView{d.Do, d.Name, d.Note})
 		if d.Note != "" {

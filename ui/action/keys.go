@@ -19,7 +19,7 @@ import (
 
 func keyActions() []*Action {
 	server := Arg{Name: "server", Flag: "server", Default: "main", Help: "name of the pinned server"}
-	key := Arg{Name: "key", Help: "id of the key, as key list shows it", Need: true}
+	key := Arg{Name: "key", Help: "name or id of the key, as key list shows them", Need: true}
 	out := []Arg{{Name: "out", Flag: "output", Short: "o", Help: "new file for the secret, readable by you only"}, {Name: "out-fd", Flag: "out-fd", Help: "descriptor for the secret, instead of a file"}}
 	named := Arg{Name: "server", Help: "name of the pinned server", Default: "main"}
 	return []*Action{
@@ -35,10 +35,11 @@ func keyActions() []*Action {
 		{ID: "key.revoke", Title: "End an API key at once", Vault: true, Danger: Confirm, Args: []Arg{key, server},
 			Help: "Its next request is refused.",
 			Run: func(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-				if err := a.RevokeKey(ctx, args.Get("server"), args.Get("key")); err != nil {
+				key, err := a.RevokeKey(ctx, args.Get("server"), args.Get("key"))
+				if err != nil {
 					return Result{}, err
 				}
-				return Result{Data: map[string]string{"revoked": args.Get("key")}, Text: []string{"revoked " + args.Get("key")}}, nil
+				return Result{Data: map[string]string{"revoked": key}, Text: []string{"revoked " + key}}, nil
 			}},
 		{ID: "server.sessions", Title: "List or end your logins on a server", Vault: true, Run: runSessions,
 			Help: "A login is good on one connection and for a quarter of an hour. --revoke ends them at once, those of one device with --device ID; API keys stay: see key revoke.",
@@ -119,6 +120,9 @@ func runKeyRotate(ctx context.Context, a *app.App, args Args, _ progress.Sink) (
 		return Result{}, err
 	}
 	k, err := a.RotateKey(ctx, args.Get("server"), args.Get("key"), overlap, out)
+	if k.ID == "" {
+		return Result{}, err
+	}
 	return Result{Data: k, Text: keyLines(k)}, err
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 func memberActions() []*Action {
-	uid := Arg{Name: "uid", Help: "the member's user id", Need: true}
+	uid := Arg{Name: "uid", Help: "the member's user id, or name if you have met one such", Need: true}
 	return []*Action{
 		{ID: "project.role", Title: "Change what a member may do", Vault: true, Can: needsProject, Run: runRole,
 			Help: "Nobody becomes an auditor this way, or stops being one: an auditor holds no key, so remove the member and add him again.",
@@ -133,7 +133,7 @@ func runInvite(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Res
 		return Result{}, err
 	}
 	data := map[string]any{"invite": i.ID.String(), "role": role.String(), "until": a.Now().Add(life).UTC().Format(time.RFC3339)}
-	r := Result{Text: []string{fmt.Sprintf("invitation %s for a %s, open for %s, good once", i.ID, role, life), "  whoever has the token and answers first gets in; when she has: project admit " + args.Get("project")}}
+	r := Result{Text: []string{fmt.Sprintf("invitation %s for a %s, open for %d hours, good once", i.ID, role, int(life.Hours())), "  whoever has the token and answers first gets in; when she has: project admit " + args.Get("project")}}
 	if f == nil {
 		data["token"] = token
 		r.Text = append(r.Text, "", token)
@@ -175,6 +175,9 @@ func runAdmit(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Resu
 		return Result{}, err
 	}
 	r := Result{Data: map[string]any{"admitted": list(in), "foreign": foreign}, Text: []string{fmt.Sprintf("%d admitted", len(in))}}
+	if len(in)+foreign == 0 {
+		r.Text[0] = "nobody has answered an open invitation of yours yet"
+	}
 	for _, g := range in {
 		r.Text = append(r.Text, fmt.Sprintf("  %-8s %-24s %s  known by invitation; compare words to be sure", g.Role, g.Name, g.UID))
 	}

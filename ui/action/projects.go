@@ -15,7 +15,7 @@ import (
 func projectArg() Arg { return Arg{Name: "project", Help: "name or id of the project", Need: true} }
 
 func projectActions() []*Action {
-	uid := Arg{Name: "uid", Help: "the person's user id", Need: true}
+	uid := Arg{Name: "uid", Help: "the person's user id, or name if you have met one such", Need: true}
 	return []*Action{
 		{ID: "project.new", Title: "Start a project", Keys: []string{"n"}, Screen: "projects", Vault: true,
 			Help: "The project's name, like everything in it, is encrypted here; the server sees sizes, times and who talks to whom.",
@@ -146,7 +146,7 @@ func runShare(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Resu
 }
 
 func runRevoke(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	uid, err := chain.ParseUID(args.Get("uid"))
+	uid, err := a.Whose(args.Get("uid"))
 	if err != nil {
 		return Result{}, err
 	}
@@ -169,7 +169,7 @@ func runRevoke(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Res
 func RevokeLines(r project.Report) []string {
 	return []string{
 		fmt.Sprintf("%s (%s) is not a member any more; the project is in epoch %d", r.Name, r.Role, r.NewEpoch),
-		fmt.Sprintf("  ! could read before and may have kept: %d items, %d bytes", r.Items, r.Bytes),
+		fmt.Sprintf("  ! could read before and may have kept: %s, %s, %d bytes", count(r.Items, "item"), count(r.Versions, "version"), r.Bytes),
 		"  ✓ cannot open anything that is written from now on",
 		"  ? what is there already is still under old keys; a server that gives it to him lets him read it: project reencrypt",
 	}
@@ -192,7 +192,7 @@ func runGrant(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Resu
 }
 
 func projectAndUID(ctx context.Context, a *app.App, args Args, name string) (*project.Project, chain.UID, error) {
-	uid, err := chain.ParseUID(args.Get(name))
+	uid, err := a.Whose(args.Get(name))
 	if err != nil {
 		return nil, uid, err
 	}

@@ -160,7 +160,7 @@ func withUnsent(r Result, p *project.Project, n int) Result {
 	v.Offline, v.Unsent = p.Offline(), n
 	r.Data = v
 	if n > 0 {
-		r.Text = append(r.Text, fmt.Sprintf("  ! %d changes made offline wait here: project sync", n))
+		r.Text = append(r.Text, "  ! waiting here: "+count(n, "change")+" made offline; send with: project sync")
 	}
 	return r
 }
@@ -180,12 +180,13 @@ type reportView struct {
 	Role   string      `json:"role"`
 	Epoch  uint32      `json:"new_epoch"`
 	Items  int         `json:"could_read_items"`
+	Revs   int         `json:"could_read_versions"`
 	Bytes  int64       `json:"could_read_bytes"`
 	Epochs []epochView `json:"epochs"` // what lies under the keys of each: project epochs
 }
 
 func viewReport(r project.Report) reportView {
-	return reportView{r.UID.String(), r.Name, r.Role.String(), r.NewEpoch, r.Items, r.Bytes, []epochView{}}
+	return reportView{r.UID.String(), r.Name, r.Role.String(), r.NewEpoch, r.Items, r.Versions, r.Bytes, []epochView{}}
 }
 
 // containerView is what anybody can see of a container, in JSON.

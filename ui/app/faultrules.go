@@ -267,7 +267,7 @@ func inputFaults() []faultRule {
 		{server.ErrConfig, "config", ExitInput, "correct the named field; fields that are left out have their defaults"},
 		{account.ErrNodeFile, "not-a-node", ExitInput, "give --dir a folder of its own"},
 		{manifest.ErrShape, "manifest", ExitInput, "make it again with manifest make"},
-		{chain.ErrAccount, "bad-account", ExitInput, "copy the whole user id, as vault unlock prints it"},
+		{chain.ErrAccount, "bad-account", ExitInput, "copy the whole user id, as account show and people list print it"},
 		{ErrName, "no-such-name", ExitInput, "see the names: people list, server list, project list"},
 		{project.ErrNotFound, "no-such-name", ExitInput, "see the items: project show PROJECT"},
 		{project.ErrKind, "input", ExitInput, "correct what the cause names"},

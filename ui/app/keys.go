@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/api"
+	"cipherdeck/remote/auth"
 	"cipherdeck/vault/private"
 )
 
@@ -80,6 +82,9 @@ func (a *App) scopes(in []string) ([]string, error) {
 	var out []string
 	for _, s := range in {
 		op, project, found := strings.Cut(s, "@")
+		if !slices.Contains(auth.Scopes(), op) {
+			return nil, fmt.Errorf("%w: --scope %q: want one of %s, each may end in @PROJECT", ErrInput, s, strings.Join(auth.Scopes(), ", "))
+		}
 		if found && project != "*" {
 			if _, err := id.Parse(project); err != nil {
 				r, err := a.projectRecord(project)
@@ -111,7 +116,11 @@ func (a *App) RotateKey(ctx context.Context, server, name string, overlap time.D
 	if err != nil {
 		return api.KeyInfo{}, err
 	}
-	r, err := c.RotateKey(ctx, name, overlap)
+	key, err := keyID(ctx, c, name)
+	if err != nil {
+		return api.KeyInfo{}, err
+	}
+	r, err := c.RotateKey(ctx, key, overlap)
 	if err != nil {
 		return api.KeyInfo{}, err
 	}
@@ -121,13 +130,41 @@ func (a *App) RotateKey(ctx context.Context, server, name string, overlap time.D
 	return r.Key, nil
 }
 
-// RevokeKey ends an API key at once.
-func (a *App) RevokeKey(ctx context.Context, server, name string) error {
+// RevokeKey ends an API key at once, and gives its id.
+func (a *App) RevokeKey(ctx context.Context, server, name string) (string, error) {
 	c, err := a.store(server)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return c.RevokeKey(ctx, name)
+	key, err := keyID(ctx, c, name)
+	if err != nil {
+		return "", err
+	}
+	return key, c.RevokeKey(ctx, key)
+}
+
+// keyID finds an API key of mine by its id, or by its name when only one has it.
+func keyID(ctx context.Context, c *api.Client, name string) (string, error) {
+	all, err := c.Keys(ctx)
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, k := range all {
+		if k.ID == name {
+			return k.ID, nil
+		}
+		if k.Name == name {
+			found = append(found, k.ID)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("%w: API key %q; key list shows those there are", ErrName, name)
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("%w: %d API keys are called %q; say which by its id: %s", ErrInput, len(found), name, strings.Join(found, ", "))
 }
 
 // Sessions lists the logins of my account that a server holds now. Each command

@@ -205,7 +205,7 @@ func (a *App) tellUnsent(p *project.Project) {
 	if n, err := a.Unsent(p); err != nil {
 		a.notice("! " + err.Error())
 	} else if n > 0 {
-		a.notice(fmt.Sprintf("%d changes made offline wait here: project sync", n))
+		a.notice(fmt.Sprintf("! waiting here: %d change(s) made offline; send with: project sync", n))
 	}
 }
 

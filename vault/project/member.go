@@ -20,7 +20,8 @@ type Report struct {
 	Role     chain.Role
 	NewEpoch uint32
 	Items    int   // he could read, and may have copied
-	Bytes    int64 // of plaintext in them
+	Versions int   // of them, the older ones too
+	Bytes    int64 // of plaintext in all of those
 }
 
 func putBody(blob []byte) chain.PutBody { return chain.PutBody{Index: id.Of(blob)} }
@@ -182,7 +183,10 @@ func (p *Project) report(u chain.UID, m chain.Member) Report {
 	}
 	for _, it := range p.index.Items {
 		r.Items++
-		r.Bytes += it.Size
+		for _, h := range it.Held {
+			r.Versions += int(h.Versions)
+			r.Bytes += h.Bytes
+		}
 	}
 	return r
 }

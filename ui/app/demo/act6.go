@@ -104,7 +104,7 @@ func (s *Stage) removeBob(ctx context.Context, t *teller, uid chain.UID, sink pr
 	t.figure("could_read_items", rep.Items)
 	t.figure("could_read_bytes", rep.Bytes)
 	t.say(Good, "bob removed; epoch %d begins in the same link", rep.NewEpoch)
-	t.say(Info, "honest report: bob could read %d items, %d bytes, and may have kept them", rep.Items, rep.Bytes)
+	t.say(Info, "honest report: bob could read %d items in %d versions, %d bytes, and may have kept them", rep.Items, rep.Versions, rep.Bytes)
 	path := s.path("alice", "after.csv")
 	if err := os.WriteFile(path, []byte("follow_up,outcome\n12,0\n"), 0o600); err != nil {
 		return err
