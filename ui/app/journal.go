@@ -34,6 +34,7 @@ type logNews struct {
 	root     id.ID
 	promises [][]byte
 	kept     []id.ID // hashes of leaves whose promises were seen to be kept
+	word     string  // by whom the newest checkpoint was witnessed
 	dirty    bool    // something of this is not in the vault
 }
 
@@ -43,6 +44,14 @@ func (a *App) news(server string) *logNews {
 		a.logs[server] = &logNews{}
 	}
 	return a.logs[server]
+}
+
+// JournalWord says by whom the journal of a server was witnessed when it was
+// looked at last in this session; "" when it was not.
+func (a *App) JournalWord(server string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.news(server).word
 }
 
 // serverLog is what is known of a server's journal: saved, and not yet saved.
@@ -219,7 +228,7 @@ func (a *App) lookOnce(ctx context.Context, server string) (tlog.Verdict, error)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := a.news(server)
-	n.kept = append(n.kept, kept...)
+	n.kept, n.word = append(n.kept, kept...), v.Word()
 	if err == nil && v.Size > n.size {
 		n.size, n.root = v.Size, v.Root
 	}

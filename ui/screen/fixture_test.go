@@ -81,6 +81,11 @@ func fullDetail() *detail {
 			{Name: "alice", UID: "aliceuid", Role: "owner", Me: true},
 			{Name: "bob", UID: "bobuid234", Role: "reader"},
 		},
+		Notes: []note{
+			{Warn: true, Text: "somebody outside may know the key", Command: "project rotate"},
+			{Warn: true, Text: "3 made offline, not sent", Command: "project sync"},
+			{Text: "journal not witnessed · 1 other sees the same"},
+		},
 		Grants: []grant{{Node: "node-1", UID: "nodeuid", Until: clock().Add(24 * time.Hour)}},
 	}
 }

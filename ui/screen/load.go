@@ -21,6 +21,7 @@ type detail struct {
 	Members []member
 	Grants  []grant
 	Damage  error // why the list of items does not open
+	Notes   []note
 	At      time.Time
 }
 
@@ -150,7 +151,11 @@ func (s *session) openProject(key string, gen int) cmd {
 		if err != nil {
 			return opened{gen: gen, key: key, err: err}
 		}
-		return opened{gen: gen, key: key, detail: takeDetail(p, people, me, s.now())}
+		d := takeDetail(p, people, me, s.now())
+		if d.Notes, err = takeNotes(a, p, s.now()); err != nil {
+			return opened{gen: gen, key: key, err: err}
+		}
+		return opened{gen: gen, key: key, detail: d}
 	}
 }
 

@@ -311,6 +311,9 @@ func (p *projects) viewItems(w, h int, top bool) []string {
 		return out
 	}
 	out[0] = part.Ends(out[0], th.Paint(theme.Dim, fmt.Sprintf("epoch %d · link %d ", d.Epoch, d.Seq)), w)
+	for _, n := range d.Notes {
+		out = append(out, n.line(th, w))
+	}
 	out = append(out, "")
 	if d.Damage != nil {
 		return append(out, p.damage(d, w)...)
@@ -320,7 +323,7 @@ func (p *projects) viewItems(w, h int, top bool) []string {
 	}
 	name := max(w-37, 8)
 	out = append(out, "  "+th.Paint(theme.Faint, part.Fit("kind", 9)+part.Fit("name", name)+part.Right("rows", 8)+part.Right("size", 11)+" epoch"))
-	from, to := part.Window(p.items.At, len(d.Items), max(h-4, 1))
+	from, to := part.Window(p.items.At, len(d.Items), max(h-4-len(d.Notes), 1))
 	for i := from; i < to; i++ {
 		out = append(out, p.item(d.Items[i], name, i == p.items.At))
 	}
