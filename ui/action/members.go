@@ -171,6 +171,9 @@ func runAdmit(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Resu
 		return Result{}, err
 	}
 	in, foreign, err := a.Admit(ctx, p)
+	if err != nil && len(in) > 0 {
+		err = fmt.Errorf("%d were admitted before: %w", len(in), err)
+	}
 	if err != nil {
 		return Result{}, err
 	}

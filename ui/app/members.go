@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -232,6 +233,7 @@ func (a *App) Admit(ctx context.Context, p *project.Project) (in []Guest, foreig
 	if err != nil {
 		return nil, 0, err
 	}
+	var late error
 	for _, raw := range all {
 		g, acc, i, ok := answered(p, raw, open)
 		if !ok {
@@ -242,7 +244,8 @@ func (a *App) Admit(ctx context.Context, p *project.Project) (in []Guest, foreig
 			continue // used up by another answer, or withdrawn
 		}
 		if err := p.Admit(ctx, acc, i); err != nil {
-			return in, foreign, err
+			late = errors.Join(late, err) // the others need not wait for him
+			continue
 		}
 		in = append(in, g)
 		err := a.update(func(s *vault.State) error {
@@ -254,7 +257,7 @@ func (a *App) Admit(ctx context.Context, p *project.Project) (in []Guest, foreig
 			return in, foreign, err
 		}
 	}
-	return in, foreign, a.noteHead(p)
+	return in, foreign, errors.Join(late, a.noteHead(p))
 }
 
 // answered finds the invitation of mine that an answer is good for.

@@ -93,6 +93,10 @@ func (v *verified) replay(links [][]byte, check func(func() error) error) (err e
 	return nil
 }
 
+// maxChain bounds the bytes of links that are held before the first of them can be
+// verified.
+const maxChain = 256 << 20
+
 // linkBatch is how many links are asked for at once.
 const linkBatch = 512
 
@@ -100,6 +104,7 @@ const linkBatch = 512
 // the one after known, newest first. Only hashes are checked here.
 func walkBack(ctx context.Context, srv Server, head []byte, pid id.ID, known *chain.State) ([][]byte, error) {
 	var links, ready [][]byte
+	size := 0
 	_, want, err := chain.PrevOf(head)
 	if err != nil {
 		return nil, err
@@ -122,6 +127,9 @@ func walkBack(ctx context.Context, srv Server, head []byte, pid id.ID, known *ch
 			return nil, fmt.Errorf("%w: link %d is %s, verified here as %s", ErrFork, seq, id.Of(raw).Short(), known.Head.Short())
 		}
 		links = append(links, raw)
+		if size += len(raw); size > maxChain {
+			return nil, fmt.Errorf("%w: the links after link %d have more than %d bytes", ErrDamaged, seq, maxChain)
+		}
 		if prev.IsZero() {
 			if got := id.Of(raw); got != pid {
 				return nil, fmt.Errorf("%w: genesis is %s, want %s", ErrFork, got.Short(), pid.Short())

@@ -139,6 +139,9 @@ func (p *Project) Confer(ctx context.Context, g Gossip) error {
 		case s.Author == p.me.Account.UID:
 			said = said || s.Seq == p.state.Seq && p.now().Sub(s.Time) < FreshFor/7
 		default:
+			if now := p.now(); s.Time.After(now) {
+				s.Time = now // a word from the future does not stay fresh for ever
+			}
 			p.heard.add(s)
 		}
 	}
