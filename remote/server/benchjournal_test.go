@@ -20,7 +20,7 @@ import (
 // peer, in the same run on the same disk, is a plain file: append 1 KiB, fsync.
 func BenchmarkJournal(b *testing.B) {
 	var raw []byte
-	keep := func(c *api.Config) { c.OnPromise = func(p []byte) error { raw = p; return nil } }
+	keep := func(c *api.Config) { c.OnPromise = func(_, p []byte) error { raw = p; return nil } }
 	srv := rt.Start(b, server.Options{Config: rt.Config(b.TempDir())})
 	owner := rt.Person(b, "owner")
 	c := rt.Enrolled(b, srv, owner, keep)
