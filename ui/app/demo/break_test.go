@@ -405,7 +405,19 @@ func TestAct3_ManifestsThatDoNotHold(t *testing.T) {
 func TestAct3_AnotherKey(t *testing.T) {
 	s := stage(t, 3)
 	s.server.stop()
-	if err := os.Remove(filepath.Join(s.config.DataDir, server.TLSKeyFile)); err != nil {
+	// A store that another key made is refused by the server itself, so the
+	// stranger in the server's place has nothing but the manifest.
+	manifest, err := os.ReadFile(filepath.Join(s.config.DataDir, server.ManifestFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(s.config.DataDir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(s.config.DataDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.config.DataDir, server.ManifestFile), manifest, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	restart(t, s)
