@@ -10,6 +10,7 @@ import (
 
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/tlog"
+	"cipherdeck/remote/store/file"
 )
 
 // maxBody bounds what is read of one; links are the largest documents.
@@ -46,7 +47,7 @@ func (b bodies) put(raw []byte) error {
 	} else if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := writeFile(path, raw); err != nil {
+	if err := file.Write(path, raw); err != nil {
 		return err
 	}
 	// Somebody has it again, and it was accepted again.
@@ -89,7 +90,7 @@ func (b bodies) forget(tag id.ID) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	if err := writeFile(path+forgotten, nil); err != nil {
+	if err := file.Write(path+forgotten, nil); err != nil {
 		return err
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -13,6 +13,7 @@ import (
 
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/tlog"
+	"cipherdeck/remote/store/file"
 )
 
 // treeState is what the tree's library remembers of its size.
@@ -57,7 +58,7 @@ func (l *Log) load() error {
 		for _, leaf := range leaves {
 			whole = appendFrame(whole, leaf)
 		}
-		if err := writeFile(path, whole); err != nil {
+		if err := file.Write(path, whole); err != nil {
 			return err
 		}
 	}
@@ -178,7 +179,7 @@ func (l *Log) hold(leaves [][]byte, s *treeState, c tlog.Checkpoint, dir string)
 	if err != nil {
 		return err
 	}
-	return writeFile(statePath(dir), raw)
+	return file.Write(statePath(dir), raw)
 }
 
 // mend compares every file of the tree with what the leaves make of it, and
@@ -197,7 +198,7 @@ func (l *Log) mend(leaves [][]byte, dir string) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := writeFile(path, want); err != nil {
+		if err := file.Write(path, want); err != nil {
 			return err
 		}
 	}

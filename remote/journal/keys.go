@@ -9,7 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"cipherdeck/remote/store/file"
 )
 
 const (
@@ -27,7 +28,7 @@ func loadKey(path string) (ed25519.PrivateKey, error) {
 			return nil, err
 		}
 		b := &pem.Block{Type: keyPEM, Headers: map[string]string{keyPublic: publicText(k)}, Bytes: k.Seed()}
-		return k, writeFile(path, pem.EncodeToMemory(b))
+		return k, file.Write(path, pem.EncodeToMemory(b))
 	}
 	if err != nil {
 		return nil, err
@@ -53,31 +54,12 @@ func loadSecret(path string, n int) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		raw = make([]byte, n)
 		_, _ = rand.Read(raw) // never fails: see crypto/rand
-		return raw, writeFile(path, raw)
+		return raw, file.Write(path, raw)
 	}
 	if err == nil && len(raw) != n {
 		err = fmt.Errorf("%w: %s has %d bytes, want %d", ErrDamaged, path, len(raw), n)
 	}
 	return raw, err
-}
-
-// writeFile puts a file in place, whole or not at all.
-func writeFile(path string, body []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(body)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
 }
 
 func syncDir(dir string) error {

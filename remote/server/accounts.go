@@ -41,38 +41,32 @@ func (a *accounts) read(ctx context.Context, u chain.UID) (*chain.Account, store
 	if err != nil {
 		return nil, 0, err
 	}
-	var l linksDoc
-	d, err := a.docs.Get(ctx, linksKey(u))
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-	case err != nil:
+	links, rev, err := a.links(ctx, u)
+	if err != nil {
 		return nil, 0, err
-	default:
-		if err := doc.Decode(d.Body, &l); err != nil {
-			return nil, 0, fmt.Errorf("account links of %s: %w: %w", u, store.ErrCorrupt, err)
-		}
 	}
-	if acc, err = follow(acc, l.Links); err != nil {
+	if acc, err = follow(acc, links); err != nil {
 		return nil, 0, fmt.Errorf("account links of %s: %w: %w", u, store.ErrCorrupt, err)
 	}
 	a.known.put(u, acc)
-	return acc, d.Rev, nil
+	return acc, rev, nil
 }
 
-// links are the links of u as they are stored; none is no error.
-func (a *accounts) links(ctx context.Context, u chain.UID) ([][]byte, error) {
+// links are the links of u as they are stored, with their revision; none is no
+// error.
+func (a *accounts) links(ctx context.Context, u chain.UID) ([][]byte, store.Rev, error) {
 	d, err := a.docs.Get(ctx, linksKey(u))
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var l linksDoc
 	if err := doc.Decode(d.Body, &l); err != nil {
-		return nil, fmt.Errorf("account links of %s: %w: %w", u, store.ErrCorrupt, err)
+		return nil, 0, fmt.Errorf("account links of %s: %w: %w", u, store.ErrCorrupt, err)
 	}
-	return l.Links, nil
+	return l.Links, d.Rev, nil
 }
 
 // base is the account as it is remembered, or its genesis.

@@ -13,6 +13,7 @@ import (
 
 	"cipherdeck/crypto/doc"
 	"cipherdeck/remote/store"
+	"cipherdeck/remote/store/file"
 )
 
 // Format is how a data directory is laid out. It rises with every change that an
@@ -84,7 +85,7 @@ func checkFormat(dir string) error {
 }
 
 func writeFormat(dir string, format int) error {
-	return writeFile(filepath.Join(dir, FormatFile), []byte(formatWord+strconv.Itoa(format)+"\n"))
+	return file.Write(filepath.Join(dir, FormatFile), []byte(formatWord+strconv.Itoa(format)+"\n"))
 }
 
 // checkStore compares the store with the directory that it lies in, and marks a

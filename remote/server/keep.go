@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 
 	"cipherdeck/attest/softtpm"
+	"cipherdeck/remote/store/file"
 )
 
 // Names in the data directory.
@@ -60,7 +61,7 @@ func newTLSKey(path string) (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, writeFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return key, file.Write(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // softTPM starts the software TPM on the seed in the data directory: a seed of
@@ -81,7 +82,7 @@ func softTPM(dir string) (*softtpm.TPM, error) {
 		c.ResetCount = binary.BigEndian.Uint32(raw[len(c.Seed):])
 	}
 	c.ResetCount++
-	if err := writeFile(path, binary.BigEndian.AppendUint32(c.Seed[:], c.ResetCount)); err != nil {
+	if err := file.Write(path, binary.BigEndian.AppendUint32(c.Seed[:], c.ResetCount)); err != nil {
 		return nil, err
 	}
 	return softtpm.New(c), nil
@@ -95,27 +96,4 @@ func loadManifest(dir string) ([]byte, error) {
 		return nil, nil
 	}
 	return raw, err
-}
-
-// writeFile puts a small private file in place, whole or not at all.
-func writeFile(path string, body []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(body)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

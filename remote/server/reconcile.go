@@ -128,7 +128,7 @@ func (c *comparison) accounts(ctx context.Context) error {
 // accountLinks records the links of an account that the store has, as far as
 // they are sound.
 func (c *comparison) accountLinks(ctx context.Context, acc *chain.Account) error {
-	links, err := c.s.accounts.links(ctx, acc.UID)
+	links, _, err := c.s.accounts.links(ctx, acc.UID)
 	if err != nil && !errors.Is(err, store.ErrCorrupt) {
 		return err
 	}

@@ -137,7 +137,7 @@ func (c *comparison) chain(ctx context.Context, w *wanted) error {
 	if err != nil {
 		return nil // said by genesis
 	}
-	have, err := c.s.accounts.links(ctx, acc.UID)
+	have, _, err := c.s.accounts.links(ctx, acc.UID)
 	if err == nil {
 		if now, err := acc.Follow(have); err == nil && now.Seq >= uint64(w.count(tlog.ActAccountLink)) {
 			return nil

@@ -136,7 +136,7 @@ func (u *unpacking) File(name string, body []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return writeFile(path, body)
+	return file.Write(path, body)
 }
 
 // Blob writes a blob; its hash is checked on the way.

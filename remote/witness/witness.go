@@ -24,6 +24,7 @@ import (
 
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/tlog"
+	"cipherdeck/remote/store/file"
 )
 
 // The errors of this package, beside those of tlog and Conflict.
@@ -189,7 +190,7 @@ func (w *Witness) save(s sighting) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(w.path(s.Origin), append(raw, '\n'))
+	return file.Write(w.path(s.Origin), append(raw, '\n'))
 }
 
 // loadKey reads the witness's key, or makes it the first time.
@@ -200,7 +201,7 @@ func loadKey(path string) (ed25519.PrivateKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		return k, writeFile(path, pem.EncodeToMemory(&pem.Block{Type: keyPEM, Bytes: k.Seed()}))
+		return k, file.Write(path, pem.EncodeToMemory(&pem.Block{Type: keyPEM, Bytes: k.Seed()}))
 	}
 	if err != nil {
 		return nil, err
@@ -210,27 +211,4 @@ func loadKey(path string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("%w: %s is not a witness's key", ErrState, path)
 	}
 	return ed25519.NewKeyFromSeed(b.Bytes), nil
-}
-
-// writeFile puts a file in place, whole or not at all, and for good.
-func writeFile(path string, body []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(body)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -22,7 +22,6 @@ import (
 	"io"
 	"iter"
 	"net/url"
-	"sync"
 
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/store"
@@ -47,22 +46,10 @@ func (n *Node) Blobs(name string, max int64) *Blobs {
 
 // Has says which ids are there. It does not read them.
 func (b *Blobs) Has(ctx context.Context, ids []id.ID) ([]bool, error) {
-	out, errs := make([]bool, len(ids)), make([]error, len(ids))
-	var all sync.WaitGroup
-	free := make(chan struct{}, parallel)
-	for n, i := range ids {
-		free <- struct{}{}
-		all.Go(func() {
-			defer func() { <-free }()
-			_, err := b.stat(ctx, i)
-			out[n] = err == nil
-			if !errors.Is(err, store.ErrNotFound) {
-				errs[n] = err
-			}
-		})
-	}
-	all.Wait()
-	return out, errors.Join(errs...)
+	return store.HasEach(ids, parallel, func(i id.ID) error {
+		_, err := b.stat(ctx, i)
+		return err
+	})
 }
 
 // stat is the size of a blob that is named here.

@@ -23,7 +23,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"cipherdeck/crypto/id"
@@ -100,24 +99,13 @@ const parallel = 16
 
 // Has says which ids are there. It does not read them.
 func (s *Blobs) Has(ctx context.Context, ids []id.ID) ([]bool, error) {
-	out, errs := make([]bool, len(ids)), make([]error, len(ids))
-	var all sync.WaitGroup
-	free := make(chan struct{}, parallel)
-	for n, i := range ids {
-		free <- struct{}{}
-		all.Go(func() {
-			defer func() { <-free }()
-			rsp, err := s.b.send(ctx, http.MethodHead, s.key(i), nil, nil, nil)
-			if err == nil {
-				out[n], err = true, rsp.Body.Close()
-			}
-			if !errors.Is(err, store.ErrNotFound) {
-				errs[n] = err
-			}
-		})
-	}
-	all.Wait()
-	return out, errors.Join(errs...)
+	return store.HasEach(ids, parallel, func(i id.ID) error {
+		rsp, err := s.b.send(ctx, http.MethodHead, s.key(i), nil, nil, nil)
+		if err != nil {
+			return err
+		}
+		return rsp.Body.Close()
+	})
 }
 
 // Put reads exactly size bytes named i, checks them, and sends them. A blob

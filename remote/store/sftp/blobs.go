@@ -54,25 +54,12 @@ const parallel = 32
 
 // Has says which ids are there. It does not read them.
 func (b *Blobs) Has(ctx context.Context, ids []id.ID) ([]bool, error) {
-	out, errs := make([]bool, len(ids)), make([]error, len(ids))
-	var all sync.WaitGroup
-	free := make(chan struct{}, parallel)
-	for n, i := range ids {
-		free <- struct{}{}
-		all.Go(func() {
-			defer func() { <-free }()
-			err := b.c.do(ctx, func(c *sftp.Client) error {
-				_, err := c.Lstat(b.path(i))
-				return err
-			})
-			out[n] = err == nil
-			if !errors.Is(err, store.ErrNotFound) {
-				errs[n] = err
-			}
+	return store.HasEach(ids, parallel, func(i id.ID) error {
+		return b.c.do(ctx, func(c *sftp.Client) error {
+			_, err := c.Lstat(b.path(i))
+			return err
 		})
-	}
-	all.Wait()
-	return out, errors.Join(errs...)
+	})
 }
 
 // Put reads exactly size bytes named i, checks them, and sends them. A blob
