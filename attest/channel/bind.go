@@ -49,7 +49,7 @@ const (
 	bindDomain    = "cipherdeck/attest/bind/v1"
 	exporterLabel = "EXPORTER-cipherdeck-attest-v1"
 	exporterSize  = 32
-	version       = 1
+	version       = 2
 )
 
 // The errors of this package, besides those of package attest.
@@ -92,7 +92,7 @@ func Bind(p Parts) [32]byte {
 
 // Ask makes a challenge with a nonce from rand. raw is what to send.
 func Ask(rand io.Reader) (c attest.Challenge, raw []byte, err error) {
-	c = attest.Challenge{V: version, PCRs: PCRs()}
+	c = attest.Challenge{V: version, PCRs: PCRs(), Bank: attest.SHA256}
 	if _, err := io.ReadFull(rand, c.Nonce[:]); err != nil {
 		return c, nil, fmt.Errorf("attestation nonce: %w", err)
 	}

@@ -80,13 +80,13 @@ func newServer(t testing.TB) *server {
 		t.Fatal(err)
 	}
 	s.golden = attest.Manifest{
-		V: 1, Product: product, Version: 7, NotBefore: 0, NotAfter: 1 << 40,
-		Events: []attest.Golden{
+		V: 2, Product: product, Version: 7, NotBefore: 0, NotAfter: 1 << 40,
+		Baselines: []attest.Baseline{{Name: "test", Events: []attest.Golden{
 			{Name: "binary", Any: [][32]byte{binary}},
 			{Name: "tls-key", Bound: true},
 			{Name: "job-key", Bound: true},
 			{Name: eventlog.Ready, Any: [][32]byte{eventlog.ReadyDigest()}},
-		},
+		}}},
 	}
 	pub, signer, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -24,12 +24,15 @@ import (
 )
 
 // Version is the version of the format, attest.Manifest.V.
-const Version = 1
+const Version = 2
 
 // MaxBytes bounds a signed manifest.
 const MaxBytes = 256 << 10
 
-const maxEvents = 1024 // as many as a log may have
+const (
+	maxEvents    = 1024 // as many as a log may have
+	maxBaselines = 16
+)
 
 // The errors of Open and Valid.
 var (
@@ -134,10 +137,22 @@ func check(m attest.Manifest) error {
 	if m.Product == "" || m.NotAfter <= m.NotBefore {
 		return fmt.Errorf("%w: no product, or it ends before it begins", ErrShape)
 	}
-	if len(m.Events) == 0 || len(m.Events) > maxEvents {
-		return fmt.Errorf("%w: %d events, want 1 to %d", ErrShape, len(m.Events), maxEvents)
+	if len(m.Baselines) == 0 || len(m.Baselines) > maxBaselines {
+		return fmt.Errorf("%w: %d baselines, want 1 to %d", ErrShape, len(m.Baselines), maxBaselines)
 	}
-	for i, g := range m.Events {
+	for i, b := range m.Baselines {
+		if err := checkBaseline(b); err != nil {
+			return fmt.Errorf("%w, in baseline %d %q", err, i, b.Name)
+		}
+	}
+	return nil
+}
+
+func checkBaseline(b attest.Baseline) error {
+	if len(b.Events) == 0 || len(b.Events) > maxEvents {
+		return fmt.Errorf("%w: %d events, want 1 to %d", ErrShape, len(b.Events), maxEvents)
+	}
+	for i, g := range b.Events {
 		if g.Bound == (len(g.Any) != 0) {
 			return fmt.Errorf("%w: event %d %q must be bound or list digests, one of the two", ErrShape, i, g.Name)
 		}

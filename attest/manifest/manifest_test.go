@@ -21,7 +21,7 @@ func public(b byte) []byte { return key(b).Public().(ed25519.PublicKey) }
 func good() attest.Manifest {
 	return attest.Manifest{
 		V: Version, Product: "deck", Version: 3, NotBefore: 100, NotAfter: 200,
-		Events: []attest.Golden{{Name: "binary", Any: [][32]byte{{1}}}, {Name: "tls-key", Bound: true}},
+		Baselines: []attest.Baseline{{Name: "one", Events: []attest.Golden{{Name: "binary", Any: [][32]byte{{1}}}, {Name: "tls-key", Bound: true}}}},
 	}
 }
 
@@ -48,7 +48,7 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Product != "deck" || len(o.Events) != 2 || len(o.Signers) != 2 || o.Digest != id.Of(raw) {
+	if o.Product != "deck" || len(o.Baselines[0].Events) != 2 || len(o.Signers) != 2 || o.Digest != id.Of(raw) {
 		t.Fatalf("%+v", o)
 	}
 	if !bytes.Equal(raw, sign(t, good(), key(1), key(2))) {
@@ -89,13 +89,13 @@ func TestOpenRefuses(t *testing.T) {
 		"too large":             {make([]byte, MaxBytes+1), policy(1, 1), ErrShape},
 		"other type":            {otherType, policy(1, 1), ErrShape},
 		"unknown field":         {body(map[int]int{1: 1, 99: 1}), policy(1, 1), ErrShape},
-		"version 2":             {shaped(func(m *attest.Manifest) { m.V = 2 }), policy(1, 1), ErrShape},
+		"version 1":             {shaped(func(m *attest.Manifest) { m.V = 1 }), policy(1, 1), ErrShape},
 		"no product":            {shaped(func(m *attest.Manifest) { m.Product = "" }), policy(1, 1), ErrShape},
 		"ends before it begins": {shaped(func(m *attest.Manifest) { m.NotAfter = 100 }), policy(1, 1), ErrShape},
-		"no events":             {shaped(func(m *attest.Manifest) { m.Events = nil }), policy(1, 1), ErrShape},
-		"accepts anything":      {shaped(func(m *attest.Manifest) { m.Events[0].Any = nil }), policy(1, 1), ErrShape},
-		"bound and listed":      {shaped(func(m *attest.Manifest) { m.Events[0].Bound = true }), policy(1, 1), ErrShape},
-		"binary bound": {shaped(func(m *attest.Manifest) { m.Events[0] = attest.Golden{Name: "binary", Bound: true} }),
+		"no events":             {shaped(func(m *attest.Manifest) { m.Baselines[0].Events = nil }), policy(1, 1), ErrShape},
+		"accepts anything":      {shaped(func(m *attest.Manifest) { m.Baselines[0].Events[0].Any = nil }), policy(1, 1), ErrShape},
+		"bound and listed":      {shaped(func(m *attest.Manifest) { m.Baselines[0].Events[0].Bound = true }), policy(1, 1), ErrShape},
+		"binary bound": {shaped(func(m *attest.Manifest) { m.Baselines[0].Events[0] = attest.Golden{Name: "binary", Bound: true} }),
 			policy(1, 1), ErrShape},
 	} {
 		if _, err := Open(c.raw, c.p); !errors.Is(err, c.want) {
@@ -142,7 +142,7 @@ func TestValid(t *testing.T) {
 
 func TestSignRefusesWhatNobodyCouldAccept(t *testing.T) {
 	m := good()
-	m.Events[0].Any = nil
+	m.Baselines[0].Events[0].Any = nil
 	if _, err := Sign(m, key(1)); !errors.Is(err, ErrShape) {
 		t.Errorf("accepts anything: %v", err)
 	}

@@ -24,7 +24,7 @@ import "errors"
 const Type = "tpm2"
 
 // Version is the version of the evidence.
-const Version = 1
+const Version = 2
 
 // The errors of this package.
 var (

@@ -97,14 +97,14 @@ func goodLog(tls, job [32]byte) []eventlog.Event {
 
 func goodManifest() attest.Manifest {
 	return attest.Manifest{
-		V: 1, Product: "deck", Version: 5, NotBefore: 500, NotAfter: 5000, Note: "demo signer",
-		Events: []attest.Golden{
+		V: 2, Product: "deck", Version: 5, NotBefore: 500, NotAfter: 5000, Note: "demo signer",
+		Baselines: []attest.Baseline{{Name: "test", Events: []attest.Golden{
 			{Name: "binary", Any: [][32]byte{sum("older"), sum("binary")}},
 			{Name: "config", Any: [][32]byte{sum("config")}},
 			{Name: "tls-key", Bound: true},
 			{Name: "job-key", Bound: true},
 			{Name: eventlog.Ready, Any: [][32]byte{eventlog.ReadyDigest()}},
-		},
+		}}},
 	}
 }
 
@@ -117,9 +117,9 @@ func (f *forger) replayed(t testing.TB) {
 	}
 	f.values = nil
 	for _, i := range f.pcrs {
-		v := attest.PCRValue{Index: i}
+		v := attest.PCRValue{Index: i, Value: make([]byte, 32)}
 		if i == eventlog.PCR {
-			v.Value = pcr
+			v.Value = pcr[:]
 		}
 		f.values = append(f.values, v)
 	}

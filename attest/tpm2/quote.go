@@ -133,7 +133,7 @@ func readPCRs(tpm transport.TPM, pcrs []uint8) ([]attest.PCRValue, error) {
 			if len(d.Buffer) != sha256.Size {
 				return nil, fmt.Errorf("read PCR %d: %d bytes, want %d", left[i], len(d.Buffer), sha256.Size)
 			}
-			out = append(out, attest.PCRValue{Index: left[i], Value: [32]byte(d.Buffer)})
+			out = append(out, attest.PCRValue{Index: left[i], Value: bytes.Clone(d.Buffer)})
 		}
 		left = left[n:]
 	}
@@ -151,7 +151,7 @@ func selectionOf(pcrs []uint8) gotpm.TPMLPCRSelection {
 func digestOf(values []attest.PCRValue) [32]byte {
 	h := sha256.New()
 	for _, v := range values {
-		h.Write(v.Value[:])
+		h.Write(v.Value)
 	}
 	return [32]byte(h.Sum(nil))
 }

@@ -1,6 +1,7 @@
 package tpm2
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/sha256"
@@ -41,6 +42,7 @@ type trial struct {
 	log    []eventlog.Event
 	golden manifest.Opened
 	opened error // of the manifest
+	judged manifest.Judgement
 }
 
 // Verify runs the chain until its first broken link. Links after that, and
@@ -58,6 +60,7 @@ func (f Verifier) Verify(ctx context.Context, e attest.Evidence, x attest.Expect
 		return nil, fmt.Errorf("%w: evidence: %v", ErrAsk, err)
 	}
 	t := &trial{e: e, x: x, pcrSet: f.PCRs, v: &attest.Verdict{
+		Type:    Type,
 		Subject: x.Subject, Digest: id.Of(raw), NotAfter: x.Now.Add(AskAgain),
 	}}
 	broken := false
@@ -176,8 +179,8 @@ func (t *trial) replay() (attest.State, string) {
 		return fail("%v", err)
 	}
 	for _, v := range t.e.PCRs {
-		if v.Index == eventlog.PCR && v.Value != got {
-			return fail("PCR %d: quoted %s, log replays to %s", eventlog.PCR, short(v.Value[:]), short(got[:]))
+		if v.Index == eventlog.PCR && !bytes.Equal(v.Value, got[:]) {
+			return fail("PCR %d: quoted %s, log replays to %s", eventlog.PCR, short(v.Value), short(got[:]))
 		}
 	}
 	t.log = log
@@ -189,7 +192,7 @@ func (t *trial) replay() (attest.State, string) {
 }
 
 func (t *trial) manifest() (attest.State, string) {
-	if t.opened != nil {
+	if t.golden, t.opened = manifest.Open(t.e.Manifest, t.x.Policy); t.opened != nil {
 		return fail("%v", t.opened)
 	}
 	t.v.Signers, t.v.Version = t.golden.Signers, t.golden.Version

@@ -90,9 +90,9 @@ func logNegatives() []negative {
 		{name: "TLS key of another connection", before: func(f *forger) { f.log[2].Digest = sum("x") }, link: attest.LinkEvents, found: `event 2 "tls-key"`},
 		{name: "job key swapped", sent: func(e *attest.Evidence) { e.JobKey = []byte("mine") }, link: attest.LinkEvents, found: `event 3 "job-key"`},
 		{name: "log shorter than manifest", before: func(f *forger) {
-			f.golden.Events = append(f.golden.Events, attest.Golden{Name: "more", Any: [][32]byte{{}}})
+			f.golden.Baselines[0].Events = append(f.golden.Baselines[0].Events, attest.Golden{Name: "more", Any: [][32]byte{{}}})
 		}, link: attest.LinkEvents, found: `event 5: expected "more", got end of log`},
-		{name: "log longer than manifest", before: func(f *forger) { f.golden.Events = f.golden.Events[:4] }, link: attest.LinkEvents, found: `event 4 "ready": expected end of log`},
+		{name: "log longer than manifest", before: func(f *forger) { f.golden.Baselines[0].Events = f.golden.Baselines[0].Events[:4] }, link: attest.LinkEvents, found: `event 4 "ready": expected end of log`},
 		{name: "event dropped after measuring", after: func(f *forger) { f.log = slices.Delete(f.log, 1, 2) }, link: attest.LinkReplay, found: "replays to"},
 		{name: "event added after measuring", after: func(f *forger) { f.log = slices.Insert(f.log, 1, eventlog.Event{Name: "x"}) }, link: attest.LinkReplay},
 		{name: "event renamed after measuring", after: func(f *forger) { f.log[0].Name = "shell" }, link: attest.LinkReplay},
@@ -101,7 +101,7 @@ func logNegatives() []negative {
 		{name: "second ready", before: func(f *forger) { f.log = append(f.log, f.log[4]) }, link: attest.LinkReplay, found: eventlog.ErrAfter.Error()},
 		{name: "log not closed", before: func(f *forger) { f.log = f.log[:4] }, link: attest.LinkReplay, found: "not closed"},
 		{name: "log empty", before: func(f *forger) { f.log = nil }, link: attest.LinkReplay, found: "not closed"},
-		{name: "PCR 14 not extended", after: func(f *forger) { f.values[2].Value = [32]byte{} }, link: attest.LinkReplay, found: "PCR 14"},
+		{name: "PCR 14 not extended", after: func(f *forger) { f.values[2].Value = make([]byte, 32) }, link: attest.LinkReplay, found: "PCR 14"},
 		{name: "log not CBOR", sent: func(e *attest.Evidence) { e.AppLog = []byte{0xff} }, link: attest.LinkReplay, found: eventlog.ErrSyntax.Error()},
 	}
 }

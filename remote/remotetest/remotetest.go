@@ -263,7 +263,8 @@ func Manifest(t testing.TB, c server.Config) *attest.Policy {
 		t.Fatal(err)
 	}
 	raw, err := manifest.Sign(attest.Manifest{V: manifest.Version, Product: c.Product, Version: 1,
-		NotBefore: time.Now().Add(-time.Hour).Unix(), NotAfter: time.Now().Add(time.Hour).Unix(), Events: events}, key)
+		NotBefore: time.Now().Add(-time.Hour).Unix(), NotAfter: time.Now().Add(time.Hour).Unix(),
+		Baselines: []attest.Baseline{{Name: "test", Events: events}}}, key)
 	if err != nil {
 		t.Fatal(err)
 	}

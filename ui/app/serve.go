@@ -127,7 +127,7 @@ func MakeManifest(spec ManifestSpec, now time.Time) ([]byte, error) {
 	return manifest.Sign(attest.Manifest{
 		V: manifest.Version, Product: Product, Version: spec.Version, Note: spec.Note,
 		NotBefore: now.Add(-time.Minute).Unix(), NotAfter: now.Add(spec.Life).Unix(),
-		Events: events,
+		Baselines: []attest.Baseline{{Name: fmt.Sprintf("release %d", spec.Version), Events: events}},
 	}, spec.Key)
 }
 
