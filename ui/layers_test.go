@@ -1,6 +1,7 @@
 package ui_test
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"slices"
@@ -14,16 +15,26 @@ func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Deps " "}}`, "cipherdeck/...")
 	cmd.Dir = ".."
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, out)
-	}
+	out := listed(t, cmd)
 	deps := map[string][]string{}
 	for line := range strings.Lines(string(out)) {
 		f := strings.Fields(line)
 		deps[f[0]] = f[1:]
 	}
 	return deps
+}
+
+// listed is what go list prints. What it says beside that, such as which modules
+// it downloads on a fresh machine, is not part of the list.
+func listed(t *testing.T, cmd *exec.Cmd) []byte {
+	t.Helper()
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, said.Bytes())
+	}
+	return out
 }
 
 func under(pkg string, roots ...string) bool {
@@ -84,10 +95,7 @@ func TestLibrariesStayInTheirRoom(t *testing.T) {
 	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "cipherdeck/...")
 	cmd.Dir = ".."
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=1") // to see what only the PKCS#11 helper imports; nothing is compiled
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, out)
-	}
+	out := listed(t, cmd)
 	for line := range strings.Lines(string(out)) {
 		f := strings.Fields(line)
 		for _, imp := range f[1:] {
