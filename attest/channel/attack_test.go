@@ -179,7 +179,7 @@ func TestChallengesRefused(t *testing.T) {
 	for name, raw := range map[string][]byte{
 		"nothing":     nil,
 		"empty nonce": encode(func(c *attest.Challenge) { c.Nonce = [32]byte{} }),
-		"version":     encode(func(c *attest.Challenge) { c.V = 2 }),
+		"version":     encode(func(c *attest.Challenge) { c.V = 1 }),
 		"no PCRs":     encode(func(c *attest.Challenge) { c.PCRs = nil }),
 		"no PCR 14":   encode(func(c *attest.Challenge) { c.PCRs = []uint8{16, 23} }),
 		"unordered":   encode(func(c *attest.Challenge) { c.PCRs = []uint8{14, 14} }),

@@ -112,6 +112,8 @@ func parseChallenge(raw []byte) (attest.Challenge, error) {
 	switch {
 	case c.V != version:
 		return c, fmt.Errorf("%w: version %d, want %d", ErrChallenge, c.V, version)
+	case c.Bank.Size() == 0:
+		return c, fmt.Errorf("%w: bank %04x, want SHA-256 or SHA-384", ErrChallenge, uint16(c.Bank))
 	case c.Nonce == [32]byte{}:
 		return c, fmt.Errorf("%w: empty nonce", ErrChallenge)
 	}

@@ -40,7 +40,7 @@ func Judge(ctx context.Context, cs tls.ConnectionState, challenge, evidence []by
 		Nonce: c.Nonce, SPKI: spki, EKM: ekm, JobKey: e.JobKey,
 		Manifest: e.Manifest, Challenge: challenge, Log: e.AppLog,
 	})
-	v, err := tpm2.Verifier{PCRs: c.PCRs}.Verify(ctx, e, attest.Expect{
+	v, err := tpm2.Verifier{PCRs: c.PCRs, Bank: c.Bank}.Verify(ctx, e, attest.Expect{
 		Bind: bind[:], Subject: subject, SPKI: spki, Policy: policy, Now: now,
 	})
 	if err != nil {

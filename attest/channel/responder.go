@@ -56,7 +56,7 @@ func (r *Responder) Answer(cs *tls.ConnectionState, challenge []byte) ([]byte, e
 		Nonce: c.Nonce, SPKI: r.m.SPKI, EKM: ekm, JobKey: r.m.JobKey,
 		Manifest: r.m.Manifest, Challenge: challenge, Log: r.m.Log,
 	})
-	a, err := r.quote(bind[:], c.PCRs)
+	a, err := r.quote(bind[:], c.Bank, c.PCRs)
 	if err != nil {
 		return nil, err
 	}
@@ -71,10 +71,10 @@ func (r *Responder) Answer(cs *tls.ConnectionState, challenge []byte) ([]byte, e
 	return out, err
 }
 
-func (r *Responder) quote(bind []byte, pcrs []uint8) (tpm2.Attestation, error) {
+func (r *Responder) quote(bind []byte, bank attest.Bank, pcrs []uint8) (tpm2.Attestation, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return tpm2.Quote(r.m.TPM, r.m.AK, bind, pcrs)
+	return tpm2.Quote(r.m.TPM, r.m.AK, bind, bank, pcrs)
 }
 
 // ServeHTTP is the handler for Path.

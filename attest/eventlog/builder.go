@@ -1,6 +1,8 @@
 package eventlog
 
 import (
+	"crypto/sha256"
+	"crypto/sha512"
 	"errors"
 	"fmt"
 
@@ -83,11 +85,11 @@ func (b *Builder) add(e Event) error {
 	if room := MaxEvents - len(b.log); room < 1 || (room == 1 && e.Name != Ready) {
 		return fmt.Errorf("%w: %d events, limit %d with \"ready\"", ErrLimit, len(b.log)+1, MaxEvents)
 	}
-	d, err := e.Extends()
+	raw, err := doc.Encode(e)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: event %q: %v", ErrSyntax, e.Name, err)
 	}
-	if err := extend(b.tpm, d); err != nil {
+	if err := extend(b.tpm, raw); err != nil {
 		b.done = true
 		return fmt.Errorf("extend PCR %d with %q: %w", PCR, e.Name, err)
 	}
@@ -95,12 +97,22 @@ func (b *Builder) add(e Event) error {
 	return nil
 }
 
-func extend(tpm transport.TPM, d [32]byte) error {
+// extend measures raw into every accepted bank that the TPM has. A TPM that
+// knows no SHA-384 refuses the whole command and extends nothing.
+func extend(tpm transport.TPM, raw []byte) error {
+	small, large := sha256.Sum256(raw), sha512.Sum384(raw)
+	both := []gotpm.TPMTHA{{HashAlg: gotpm.TPMAlgSHA256, Digest: small[:]}, {HashAlg: gotpm.TPMAlgSHA384, Digest: large[:]}}
+	err := extendWith(tpm, both)
+	if errors.Is(err, gotpm.TPMRCHash) {
+		return extendWith(tpm, both[:1])
+	}
+	return err
+}
+
+func extendWith(tpm transport.TPM, digests []gotpm.TPMTHA) error {
 	_, err := gotpm.PCRExtend{
 		PCRHandle: gotpm.AuthHandle{Handle: gotpm.TPMHandle(PCR), Auth: gotpm.PasswordAuth(nil)},
-		Digests: gotpm.TPMLDigestValues{Digests: []gotpm.TPMTHA{{
-			HashAlg: gotpm.TPMAlgSHA256, Digest: d[:],
-		}}},
+		Digests:   gotpm.TPMLDigestValues{Digests: digests},
 	}.Execute(tpm)
 	return err
 }

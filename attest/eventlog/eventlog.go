@@ -15,9 +15,11 @@ package eventlog
 
 import (
 	"crypto/sha256"
+	"crypto/sha512"
 	"errors"
 	"fmt"
 
+	"cipherdeck/attest"
 	"cipherdeck/crypto/doc"
 )
 
@@ -120,15 +122,26 @@ func checkOrder(log []Event) error {
 	return nil
 }
 
-// Replay is the value that PCR 14 has after log, starting from zero.
-func Replay(log []Event) ([32]byte, error) {
-	var pcr [32]byte
+// Replay is the value that PCR 14 of bank has after log, starting from zero. In
+// the SHA-384 bank events are extended with their SHA-384.
+func Replay(log []Event, bank attest.Bank) ([]byte, error) {
+	h := sha256.New
+	if bank == attest.SHA384 {
+		h = sha512.New384
+	}
+	pcr := make([]byte, bank.Size())
 	for _, e := range log {
-		d, err := e.Extends()
+		raw, err := doc.Encode(e)
 		if err != nil {
-			return pcr, err
+			return nil, fmt.Errorf("%w: event %q: %v", ErrSyntax, e.Name, err)
 		}
-		pcr = sha256.Sum256(append(pcr[:], d[:]...))
+		d := h()
+		d.Write(raw)
+		ext := d.Sum(nil)
+		d.Reset()
+		d.Write(pcr)
+		d.Write(ext)
+		pcr = d.Sum(pcr[:0])
 	}
 	return pcr, nil
 }

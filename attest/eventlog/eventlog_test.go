@@ -11,6 +11,7 @@ import (
 	gotpm "github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 
+	"cipherdeck/attest"
 	"cipherdeck/attest/softtpm"
 	"cipherdeck/crypto/doc"
 )
@@ -66,7 +67,7 @@ func TestReplayIsWhatTheTPMHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Replay(log)
+	got, err := Replay(log, attest.SHA256)
 	if err != nil || !bytes.Equal(got[:], readPCR(t, tpm)) {
 		t.Fatalf("replay %x, PCR %x, %v", got, readPCR(t, tpm), err)
 	}
@@ -84,7 +85,7 @@ func TestReplayIsWhatTheTPMHolds(t *testing.T) {
 // Every bit of the log changes the replay or the parse.
 func TestEveryBitIsCovered(t *testing.T) {
 	raw := encode(t, good())
-	want, err := Replay(good())
+	want, err := Replay(good(), attest.SHA256)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func TestEveryBitIsCovered(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		if got, err := Replay(log); err != nil || got == want {
+		if got, err := Replay(log, attest.SHA256); err != nil || bytes.Equal(got, want) {
 			t.Fatalf("bit %d of byte %d flipped and the replay is the same", i%8, i/8)
 		}
 	}
@@ -222,7 +223,7 @@ func FuzzEventlog(f *testing.F) {
 		if again := encode(t, log); !bytes.Equal(again, raw) {
 			t.Fatalf("%x is also %x", raw, again)
 		}
-		if _, err := Replay(log); err != nil || log[len(log)-1].Name != Ready {
+		if _, err := Replay(log, attest.SHA256); err != nil || log[len(log)-1].Name != Ready {
 			t.Fatalf("%v, %+v", err, log)
 		}
 	})

@@ -17,6 +17,7 @@ type Measured struct {
 	SecureBoot bool            // was on, as the firmware's log shows
 	SPKI       [32]byte
 	JobKey     []byte
+	Manifest   []byte // as signed
 	Report     []byte // launch measurement, for other types than tpm2
 }
 
@@ -81,8 +82,11 @@ func (m Measured) event(b attest.Baseline, i int) string {
 
 // bound is the digest that a bound event must have on this connection.
 func (m Measured) bound(name string) [32]byte {
-	if name == "tls-key" {
+	switch name {
+	case "tls-key":
 		return m.SPKI
+	case "manifest":
+		return sha256.Sum256(m.Manifest)
 	}
 	return sha256.Sum256(m.JobKey)
 }

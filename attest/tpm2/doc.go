@@ -11,11 +11,11 @@
 // (magic never compared: CVE-2024-29038; PCRs supplied but not quoted:
 // CVE-2022-0317, CVE-2024-29039).
 //
-// Accepted: ECDSA on P-256 with SHA-256, the SHA-256 bank, an AK that is a
-// primary key of the endorsement hierarchy. Not built: EK certificates and
-// credential activation. Without them nothing outside the machine vouches for
-// who made the TPM, so this Verifier concludes attest.RootSoftware at most,
-// whatever the machine says of itself.
+// Accepted: AKs on P-256 or P-384 or RSA of 2048 bits and more, that sign with
+// SHA-256 or SHA-384 and are primary keys of the endorsement hierarchy; the
+// SHA-256 and SHA-384 banks. Who made the TPM is package ek's question. Without
+// a certificate nothing outside the machine vouches for it, and the verdict is
+// attest.RootSoftware at most, whatever the machine says of itself.
 package tpm2
 
 import "errors"
@@ -34,7 +34,9 @@ var (
 	ErrSelection = errors.New("quote is over other PCRs")
 	ErrAlgorithm = errors.New("algorithm is not the one accepted")
 	ErrAK        = errors.New("key is not a restricted signing key of a TPM")
-	ErrSignature = errors.New("quote is not signed by the AK")
+	ErrEK        = errors.New("key is not an endorsement key")
+	ErrJobKey    = errors.New("job key is not one of this TPM in this state")
+	ErrSignature = errors.New("statement is not signed by the AK")
 	ErrAsk       = errors.New("verifier was asked for something impossible")
 	ErrUnstable  = errors.New("PCRs kept changing while they were quoted")
 )

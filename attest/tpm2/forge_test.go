@@ -111,7 +111,7 @@ func goodManifest() attest.Manifest {
 // replayed sets the PCR values to what the log replays to.
 func (f *forger) replayed(t testing.TB) {
 	t.Helper()
-	pcr, err := eventlog.Replay(f.log)
+	pcr, err := eventlog.Replay(f.log, attest.SHA256)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func (f *forger) replayed(t testing.TB) {
 	for _, i := range f.pcrs {
 		v := attest.PCRValue{Index: i, Value: make([]byte, 32)}
 		if i == eventlog.PCR {
-			v.Value = pcr[:]
+			v.Value = pcr
 		}
 		f.values = append(f.values, v)
 	}
@@ -136,7 +136,7 @@ func (f *forger) public() []byte {
 func (f *forger) attested() []byte {
 	signer := f.signer
 	if signer == nil {
-		signer = qualifiedName(name(f.public()))
+		signer = qualifiedName(wire.HandleEndorsement, name(wire.AlgSHA256, f.public()))
 	}
 	out := wire.U16s(wire.U32s(nil, f.magic), f.kind)
 	out = wire.Sized(wire.Sized(out, signer), f.bind)
@@ -153,8 +153,7 @@ func (f *forger) attested() []byte {
 	out = append(out, f.second...)
 	digest := f.digest
 	if digest == nil {
-		d := digestOf(f.values)
-		digest = d[:]
+		digest = digestOf(32, f.values)
 	}
 	return append(wire.Sized(out, digest), f.tail...)
 }

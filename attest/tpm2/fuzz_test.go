@@ -24,29 +24,36 @@ func FuzzParseAttest(f *testing.F) {
 			}
 		}
 		if s, err := ParseSignature(sig); err == nil {
-			for _, n := range [][]byte{s.R.Bytes(), s.S.Bytes()} {
-				if len(n) == 0 || len(n) > 32 {
+			for _, n := range numbers(s) {
+				if len(n) == 0 || len(n) > 48 {
 					t.Fatalf("number of %d bytes", len(n))
 				}
 			}
 		}
-		if k, err := ParseAK(key); err == nil && len(k.Name) != 34 {
+		if k, err := ParseAK(key); err == nil && len(k.Name) != 34 && len(k.Name) != 50 {
 			t.Fatalf("name of %d bytes", len(k.Name))
 		}
 	})
+}
+
+func numbers(s Signature) [][]byte {
+	if s.R == nil {
+		return nil
+	}
+	return [][]byte{s.R.Bytes(), s.S.Bytes()}
 }
 
 // marshal is the inverse of ParseQuote, written apart from it.
 func (q Quoted) marshal() []byte {
 	out := wire.U16s(wire.U32s(nil, wire.Magic), wire.TagQuote)
 	out = wire.Sized(wire.Sized(out, q.QualifiedSigner), q.Bind)
-	out = binary.BigEndian.AppendUint64(out, q.Clock)
-	out = wire.U32s(out, q.ResetCount, q.RestartCount)
+	out = binary.BigEndian.AppendUint64(out, q.Boot.Clock)
+	out = wire.U32s(out, q.Boot.ResetCount, q.Boot.RestartCount)
 	safe := byte(0)
-	if q.Safe {
+	if q.Boot.Safe {
 		safe = 1
 	}
-	out = binary.BigEndian.AppendUint64(append(out, safe), q.Firmware)
-	out = append(wire.U16s(wire.U32s(out, 1), wire.AlgSHA256), 3)
+	out = binary.BigEndian.AppendUint64(append(out, safe), q.Boot.Firmware)
+	out = append(wire.U16s(wire.U32s(out, 1), uint16(q.Bank)), 3)
 	return wire.Sized(append(out, q.Select[:]...), q.Digest[:])
 }

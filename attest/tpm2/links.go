@@ -2,80 +2,128 @@ package tpm2
 
 import "cipherdeck/attest"
 
-// step is a link's standing text and how it is checked. A step without a run
-// is not built: it is listed so that nobody takes its absence for a pass.
+// step is a link's standing text and how it is checked.
 type step struct {
 	attest.Link
 	run func(*trial) (attest.State, string)
 }
 
+// link is the standing text of a link.
+func link(id, claim, rule, notProven, why string) attest.Link {
+	return attest.Link{ID: id, Claim: claim, Rule: rule, NotProven: notProven, Why: why}
+}
+
 // steps is the chain, in the order of attest's link constants.
 func steps() []step {
-	return append(identitySteps(), contentSteps()...)
+	return append(append(identitySteps(), quoteSteps()...), contentSteps()...)
 }
 
 func identitySteps() []step {
 	return []step{
-		{attest.Link{ID: attest.LinkRoot,
-			Claim:     "Something vouches for the maker of the TPM.",
-			Rule:      "No EK certificate is checked in this release, so at most \"software\" is concluded.",
-			NotProven: "That a TPM chip exists. Whoever controls the machine could forge all of this."}, (*trial).root},
-		{attest.Link{ID: attest.LinkEK,
-			Claim:     "The endorsement key has a certificate of a TPM maker.",
-			Rule:      "Not built: no EK certificate is asked for.",
-			NotProven: "Who made this TPM."}, nil},
-		{attest.Link{ID: attest.LinkEnrol,
-			Claim:     "The AK lives in the TPM that the certificate names.",
-			Rule:      "Not built: credential activation is not run.",
-			NotProven: "That the AK and a certified EK are in one chip."}, nil},
-		{attest.Link{ID: attest.LinkAK,
-			Claim:     "The AK signs only what its TPM wrote, and cannot leave it.",
-			Rule:      "Attributes equal 00050472; ECDSA P-256 with SHA-256; name recomputed.",
-			NotProven: "That a real TPM enforces these attributes: see root."}, (*trial).ak},
-		{attest.Link{ID: attest.LinkSignature,
-			Claim:     "The quote is signed by this AK.",
-			Rule:      "Strict parse, TPM magic, type quote, signer's qualified name, ECDSA verify.",
-			NotProven: "When it was signed: see quote.binding."}, (*trial).signature},
-		{attest.Link{ID: attest.LinkNonce,
-			Claim:     "The quote was made for this connection, now.",
-			Rule:      "Qualifying data equals our hash of nonce, TLS key and exporter, job key, manifest and log.",
-			NotProven: "That the TPM is in the same machine as the TLS key: root there can ask it anything."}, (*trial).binding},
-		{attest.Link{ID: attest.LinkPCR,
-			Claim:     "The PCR values shown are the ones quoted.",
-			Rule:      "SHA-256 bank only, exactly the PCRs asked for, digest recomputed.",
-			NotProven: "What the values mean: see the log and boot.state."}, (*trial).pcrs},
+		{link(attest.LinkEK,
+			"A maker of TPMs certified the endorsement key.",
+			"X.509 chain to a pinned root, TCG key usage, dates; the certificate is for the key shown.",
+			"That the maker built the TPM well, or that it is in this machine.",
+			"Without it, the TPM may be a program that says whatever it is told."), (*trial).certificate},
+		{link(attest.LinkRoot,
+			"What vouches is of the kind that you demand.",
+			"Decided by the root that the chain ends in, never by what the machine says of itself.",
+			"That a chip cannot be opened, or that who runs a hypervisor is honest.",
+			"A verdict is never worth more than what stands at its root."), (*trial).root},
+		{link(attest.LinkEnrol,
+			"The attestation key lives in the TPM that was certified, and both are those seen first.",
+			"Credential activation (TPM2_MakeCredential), at most 30 days ago; pinned identity compared.",
+			"That the TPM is in the machine you believe it is in.",
+			"A certificate of one TPM could be shown beside quotes of another."), (*trial).enrolled},
+		{link(attest.LinkAK,
+			"The attestation key signs only what its TPM wrote, and cannot leave it.",
+			"Attributes equal 00050472; ECDSA or RSASSA with SHA-256 or more; name recomputed.",
+			"That a real TPM enforces these attributes: see root.",
+			"A key that signs anything would sign a forged quote."), (*trial).ak},
+	}
+}
+
+func quoteSteps() []step {
+	return []step{
+		{link(attest.LinkSignature,
+			"The quote is signed by this key.",
+			"Strict parse, TPM magic, type quote, signer's qualified name, signature.",
+			"When it was signed: see quote.binding.",
+			"Everything below is in the signed bytes."), (*trial).signature},
+		{link(attest.LinkNonce,
+			"The quote was made for this connection, now.",
+			"Qualifying data equals our hash of nonce, TLS key and exporter, job key, manifest and logs.",
+			"That the TPM is in the same machine as the TLS key: root there can ask it anything.",
+			"An older quote, or one of another connection, would prove nothing about this one."), (*trial).binding},
+		{link(attest.LinkPCR,
+			"The register values shown are the ones quoted.",
+			"One bank, exactly the PCRs asked for, digest recomputed.",
+			"What the values mean: see the logs and boot.state.",
+			"Values that were not quoted are only claimed."), (*trial).pcrs},
+		{link(attest.LinkClock,
+			"The TPM's own past goes on from the last verdict.",
+			"Reset and restart count, clock and firmware are compared with the last good verdict.",
+			"That nothing happened between two verdicts.",
+			"A reboot may have started something else."), (*trial).clock},
+		{link(attest.LinkReplay,
+			"The application log is the one that was measured.",
+			"Each event's bytes are hashed into PCR 14 again; the end value is compared.",
+			"That the program which wrote the log told the truth.",
+			"The log names program, configuration and keys."), (*trial).replay},
+		{link(attest.LinkFirmware,
+			"The firmware's log is the one that was measured.",
+			"Each event is hashed into its register again; registers that no log explains are named.",
+			"Event types, and text that no digest covers.",
+			"The values alone do not say what was booted."), (*trial).firmware},
+		{link(attest.LinkSecureBoot,
+			"Secure Boot was on.",
+			"The variable as measured into PCR 7 before the separator.",
+			"Whose keys are enrolled: they are in the table of PCR 7.",
+			"With it off, any kernel may start."), (*trial).secureBoot},
+		{link(attest.LinkIMA,
+			"The kernel's list of opened files is the one that was measured.",
+			"Each entry is hashed into PCR 10 again.",
+			"That the files are good: they are shown and demanded by no baseline.",
+			"It shows what ran beside the server."), (*trial).imaLog},
 	}
 }
 
 func contentSteps() []step {
 	return []step{
-		{attest.Link{ID: attest.LinkReplay,
-			Claim:     "The application log is the one that was measured.",
-			Rule:      "Each event's bytes are hashed into PCR 14 again; the end value is compared.",
-			NotProven: "That the program which wrote the log told the truth."}, (*trial).replay},
-		{attest.Link{ID: attest.LinkManifest,
-			Claim:     "The manifest is signed by people you accepted.",
-			Rule:      "Ed25519 signatures by different keys of the policy, at least its threshold.",
-			NotProven: "That the signers built or read the program."}, (*trial).manifest},
-		{attest.Link{ID: attest.LinkValidity,
-			Claim:     "The manifest is for this product, current and not rolled back.",
-			Rule:      "Product, version at least the highest seen, dates against this machine's clock.",
-			NotProven: "That no newer manifest exists."}, (*trial).validity},
-		{attest.Link{ID: attest.LinkDeny,
-			Claim:     "Nothing here is on the manifest's deny list.",
-			Rule:      "EK certificate serials, AK name, manifest version and measured program are looked up; the list is not older than one seen.",
-			NotProven: "That everything bad is on the list."}, (*trial).deny},
-		{attest.Link{ID: attest.LinkLogProof,
-			Claim:     "The manifest is in a public log, the same for everyone.",
-			Rule:      "Not built: no inclusion proof is asked for.",
-			NotProven: "That you were shown the same manifest as others."}, nil},
-		{attest.Link{ID: attest.LinkBoot,
-			Claim:     "Firmware, boot loader and kernel are the accepted ones.",
-			Rule:      "Each register that the baseline names has one of its values, or only events that it lists.",
-			NotProven: "What was running before the server started."}, (*trial).boot},
-		{attest.Link{ID: attest.LinkEvents,
-			Claim:     "Every event is one the manifest accepts, in its order.",
-			Rule:      "Names and digests are compared one by one; bound events against this connection.",
-			NotProven: "Free text in the log, and that a program is free of faults."}, (*trial).events},
+		{link(attest.LinkManifest,
+			"The manifest is signed by people you accepted.",
+			"Ed25519 signatures by different keys of the policy, at least its threshold.",
+			"That the signers built or read the program.",
+			"It says what the measurements should be."), (*trial).manifest},
+		{link(attest.LinkValidity,
+			"The manifest is for this product, current and not rolled back.",
+			"Product, version at least the highest seen, dates against this machine's clock.",
+			"That no newer manifest exists.",
+			"An old release may have a known fault."), (*trial).validity},
+		{link(attest.LinkDeny,
+			"Nothing here is on the manifest's deny list.",
+			"Certificate serials, AK name, manifest version and program are looked up; the list is not older than one seen.",
+			"That everything bad is on the list.",
+			"A stolen key or a faulty release must be refusable at once."), (*trial).deny},
+		{link(attest.LinkLogProof,
+			"The manifest is in the server's journal, the same for everyone.",
+			"Inclusion proof to a signed checkpoint, cosigned by the witnesses of your policy.",
+			"With no witnesses: that others are shown the same journal.",
+			"A manifest made for you alone would be seen by nobody else."), (*trial).logProof},
+		{link(attest.LinkBoot,
+			"Firmware, boot loader and kernel are those of one baseline.",
+			"Each register that the baseline names has one of its values, or only events that it lists.",
+			"Anything about registers that the baseline does not name.",
+			"The program's own log counts only if what started it is known."), (*trial).state},
+		{link(attest.LinkEvents,
+			"Every event of the application log is one that the same baseline accepts, in its order.",
+			"Names and digests are compared one by one; bound events against this connection.",
+			"Free text in the log, and that a program is free of faults.",
+			"It is the program that will see your job."), (*trial).events},
+		{link(attest.LinkJobKey,
+			"The key that jobs are sealed to is in this TPM and opens in this state only.",
+			"Certified by the attestation key; attributes and policy (PCRs) recomputed.",
+			"What the machine does with a job after it opened it.",
+			"After a reboot into something else the key is of no use."), (*trial).jobKey},
 	}
 }

@@ -3,6 +3,7 @@ package tpm2
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/sha512"
 	"fmt"
 
 	gotpm "github.com/google/go-tpm/tpm2"
@@ -72,20 +73,20 @@ type Attestation struct {
 // tries is how often Quote starts again when PCRs change under it.
 const tries = 3
 
-// Quote asks tpm to sign bind and the SHA-256 bank's pcrs, which must ascend.
+// Quote asks tpm to sign bind and pcrs of bank, which must ascend.
 // Values are read before the quote, eight at most in a command, and everything
 // is asked again when they are not the values quoted. Errors wrap ErrUnstable
 // when that does not help.
-func Quote(tpm transport.TPM, ak *AK, bind []byte, pcrs []uint8) (Attestation, error) {
+func Quote(tpm transport.TPM, ak *AK, bind []byte, bank attest.Bank, pcrs []uint8) (Attestation, error) {
 	if err := checkPCRs(pcrs); err != nil {
 		return Attestation{}, err
 	}
 	for range tries {
-		values, err := readPCRs(tpm, pcrs)
+		values, err := ReadPCRs(tpm, bank, pcrs)
 		if err != nil {
 			return Attestation{}, err
 		}
-		a, err := quoteOnce(tpm, ak, bind, pcrs)
+		a, err := quoteOnce(tpm, ak, bind, bank, pcrs)
 		if err != nil {
 			return Attestation{}, err
 		}
@@ -93,7 +94,7 @@ func Quote(tpm transport.TPM, ak *AK, bind []byte, pcrs []uint8) (Attestation, e
 		if err != nil {
 			return Attestation{}, fmt.Errorf("TPM made a strange quote: %w", err)
 		}
-		if digestOf(values) == q.Digest {
+		if bytes.Equal(digestOf(len(q.Digest), values), q.Digest) {
 			a.PCRs = values
 			return a, nil
 		}
@@ -101,37 +102,37 @@ func Quote(tpm transport.TPM, ak *AK, bind []byte, pcrs []uint8) (Attestation, e
 	return Attestation{}, ErrUnstable
 }
 
-func quoteOnce(tpm transport.TPM, ak *AK, bind []byte, pcrs []uint8) (Attestation, error) {
+func quoteOnce(tpm transport.TPM, ak *AK, bind []byte, bank attest.Bank, pcrs []uint8) (Attestation, error) {
 	r, err := gotpm.Quote{
 		SignHandle:     gotpm.AuthHandle{Handle: ak.Handle, Name: ak.Name, Auth: gotpm.PasswordAuth(nil)},
 		QualifyingData: gotpm.TPM2BData{Buffer: bind},
 		InScheme:       gotpm.TPMTSigScheme{Scheme: gotpm.TPMAlgNull},
-		PCRSelect:      selectionOf(pcrs),
+		PCRSelect:      selectionOf(bank, pcrs),
 	}.Execute(tpm)
 	if err != nil {
 		return Attestation{}, fmt.Errorf("quote: %w", err)
 	}
-	if r.Signature.SigAlg != gotpm.TPMAlgECDSA {
-		return Attestation{}, fmt.Errorf("quote: %w: %04x", ErrAlgorithm, r.Signature.SigAlg)
+	if a := r.Signature.SigAlg; a != gotpm.TPMAlgECDSA && a != gotpm.TPMAlgRSASSA {
+		return Attestation{}, fmt.Errorf("quote: %w: %04x", ErrAlgorithm, a)
 	}
 	return Attestation{Quote: bytes.Clone(r.Quoted.Bytes()), Signature: gotpm.Marshal(r.Signature)}, nil
 }
 
-// readPCRs reads values until all are there: a TPM gives eight at a time.
-func readPCRs(tpm transport.TPM, pcrs []uint8) ([]attest.PCRValue, error) {
+// ReadPCRs reads values of bank until all are there: a TPM gives eight at a time.
+func ReadPCRs(tpm transport.TPM, bank attest.Bank, pcrs []uint8) ([]attest.PCRValue, error) {
 	var out []attest.PCRValue
 	for left := pcrs; len(left) > 0; {
-		r, err := gotpm.PCRRead{PCRSelectionIn: selectionOf(left)}.Execute(tpm)
+		r, err := gotpm.PCRRead{PCRSelectionIn: selectionOf(bank, left)}.Execute(tpm)
 		if err != nil {
 			return nil, fmt.Errorf("read PCRs: %w", err)
 		}
 		n := len(r.PCRValues.Digests)
 		if n == 0 || n > len(left) {
-			return nil, fmt.Errorf("read PCRs: TPM gave %d values of %d (is the SHA-256 bank on?)", n, len(left))
+			return nil, fmt.Errorf("read PCRs: TPM gave %d values of %d (is bank %04x on?)", n, len(left), uint16(bank))
 		}
 		for i, d := range r.PCRValues.Digests {
-			if len(d.Buffer) != sha256.Size {
-				return nil, fmt.Errorf("read PCR %d: %d bytes, want %d", left[i], len(d.Buffer), sha256.Size)
+			if len(d.Buffer) != bank.Size() {
+				return nil, fmt.Errorf("read PCR %d: %d bytes, want %d", left[i], len(d.Buffer), bank.Size())
 			}
 			out = append(out, attest.PCRValue{Index: left[i], Value: bytes.Clone(d.Buffer)})
 		}
@@ -140,20 +141,24 @@ func readPCRs(tpm transport.TPM, pcrs []uint8) ([]attest.PCRValue, error) {
 	return out, nil
 }
 
-func selectionOf(pcrs []uint8) gotpm.TPMLPCRSelection {
+func selectionOf(bank attest.Bank, pcrs []uint8) gotpm.TPMLPCRSelection {
 	bits := Select(pcrs)
 	return gotpm.TPMLPCRSelection{PCRSelections: []gotpm.TPMSPCRSelection{{
-		Hash: gotpm.TPMAlgSHA256, PCRSelect: bits[:],
+		Hash: gotpm.TPMAlgID(bank), PCRSelect: bits[:],
 	}}}
 }
 
-// digestOf is the PCR digest that a quote over values carries.
-func digestOf(values []attest.PCRValue) [32]byte {
+// digestOf is the PCR digest of values, made with SHA-256 or SHA-384 by its
+// size: that of the signature's hash, whatever the bank is.
+func digestOf(size int, values []attest.PCRValue) []byte {
 	h := sha256.New()
+	if size == sha512.Size384 {
+		h = sha512.New384()
+	}
 	for _, v := range values {
 		h.Write(v.Value)
 	}
-	return [32]byte(h.Sum(nil))
+	return h.Sum(nil)
 }
 
 func checkPCRs(pcrs []uint8) error {

@@ -1,6 +1,7 @@
 package tpm2
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -51,7 +52,7 @@ func measured(t testing.TB, tpm transport.TPM) (attest.Evidence, attest.Expect, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := Quote(tpm, ak, f.expect.Bind, asked())
+	a, err := Quote(tpm, ak, f.expect.Bind, attest.SHA256, asked())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,7 @@ func BenchmarkSoftQuote(b *testing.B) {
 	bind := sum("bind")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Quote(tpm, ak, bind[:], asked()); err != nil {
+		if _, err := Quote(tpm, ak, bind[:], attest.SHA256, asked()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -128,7 +129,8 @@ func BenchmarkVerifyQuote(b *testing.B) {
 	e, x, _ := measured(b, softtpm.New(softtpm.Config{}))
 	b.ReportAllocs()
 	for b.Loop() {
-		t := &trial{e: e, x: x, pcrSet: asked(), v: &attest.Verdict{}}
+		t := &trial{e: e, x: x, pcrSet: asked(), bank: attest.SHA256, v: &attest.Verdict{}}
+		t.key, t.keyErr = ParseAK(e.AK)
 		for _, run := range []func(*trial) (attest.State, string){(*trial).ak, (*trial).signature, (*trial).binding, (*trial).pcrs} {
 			if s, found := run(t); s != attest.Pass {
 				b.Fatal(found)
@@ -150,7 +152,7 @@ func BenchmarkECDSA(b *testing.B) {
 	}
 	h := sha256.Sum256(e.Quote)
 	for b.Loop() {
-		if !ecdsa.Verify(ak.Key, h[:], sig.R, sig.S) {
+		if !ecdsa.Verify(ak.Key.(*ecdsa.PublicKey), h[:], sig.R, sig.S) {
 			b.Fatal("bad signature")
 		}
 	}
@@ -186,18 +188,18 @@ func TestQuoteStartsAgainWhenPCRsMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	bind := sum("bind")
-	a, err := Quote(&racing{soft, 1}, ak, bind[:], asked())
+	a, err := Quote(&racing{soft, 1}, ak, bind[:], attest.SHA256, asked())
 	if err != nil {
 		t.Fatal(err)
 	}
 	q, err := ParseQuote(a.Quote)
-	if err != nil || digestOf(a.PCRs) != q.Digest {
+	if err != nil || !bytes.Equal(digestOf(32, a.PCRs), q.Digest) {
 		t.Fatalf("values are not those quoted: %v", err)
 	}
-	if _, err := Quote(&racing{soft, 99}, ak, bind[:], asked()); !errors.Is(err, ErrUnstable) {
+	if _, err := Quote(&racing{soft, 99}, ak, bind[:], attest.SHA256, asked()); !errors.Is(err, ErrUnstable) {
 		t.Fatalf("PCRs never at rest: %v", err)
 	}
-	if _, err := Quote(soft, ak, bind[:], []uint8{14, 7}); !errors.Is(err, ErrAsk) {
+	if _, err := Quote(soft, ak, bind[:], attest.SHA256, []uint8{14, 7}); !errors.Is(err, ErrAsk) {
 		t.Fatalf("unordered PCRs: %v", err)
 	}
 }

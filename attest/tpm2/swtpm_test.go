@@ -103,7 +103,7 @@ func TestSwtpmAgreesWithOurs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.Digest != b.Digest || a.Select != b.Select || !bytes.Equal(a.Bind, b.Bind) {
+	if !bytes.Equal(a.Digest, b.Digest) || a.Select != b.Select || !bytes.Equal(a.Bind, b.Bind) {
 		t.Fatalf("quotes differ:\n%+v\n%+v", a, b)
 	}
 	if len(theirs.Quote) != len(ours.Quote) || len(theirs.AK) != len(ours.AK) {

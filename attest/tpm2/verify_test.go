@@ -43,13 +43,15 @@ func quoteNegatives() []negative {
 		{name: "signature flipped", sent: func(e *attest.Evidence) { e.Signature[20] ^= 1 }, link: attest.LinkSignature, found: ErrSignature.Error()},
 		{name: "signature trailing", after: func(f *forger) { f.sigTail = []byte{0} }, link: attest.LinkSignature, found: "trailing"},
 		{name: "signature hash SHA-1", after: func(f *forger) { f.sigHash = 4 }, link: attest.LinkSignature, found: ErrAlgorithm.Error()},
-		{name: "signature alg RSASSA", after: func(f *forger) { f.sigAlg = 0x14 }, link: attest.LinkSignature, found: ErrAlgorithm.Error()},
+		{name: "signature alg RSAPSS", after: func(f *forger) { f.sigAlg = 0x16 }, link: attest.LinkSignature, found: ErrAlgorithm.Error()},
 		{name: "r zero", after: func(f *forger) { f.r = make([]byte, 32) }, link: attest.LinkSignature, found: "zero"},
 		{name: "s zero", after: func(f *forger) { f.s = make([]byte, 32) }, link: attest.LinkSignature, found: "zero"},
 		{name: "r and s beyond n", after: func(f *forger) { f.r = bytes.Repeat([]byte{255}, 32); f.s = f.r }, link: attest.LinkSignature, found: ErrSignature.Error()},
 		{name: "r empty", after: func(f *forger) { f.r = []byte{} }, link: attest.LinkSignature, found: "canonical"},
 		{name: "r padded", after: func(f *forger) { f.r = []byte{0, 1} }, link: attest.LinkSignature, found: "canonical"},
-		{name: "qualified signer of another key", after: func(f *forger) { f.signer = qualifiedName(name([]byte("other"))) }, link: attest.LinkSignature, found: "signer"},
+		{name: "qualified signer of another key", after: func(f *forger) {
+			f.signer = qualifiedName(wire.HandleEndorsement, name(wire.AlgSHA256, []byte("other")))
+		}, link: attest.LinkSignature, found: "signer"},
 		{name: "two banks", after: func(f *forger) { f.banks = 2; f.second = []byte{0, 4, 3, 0, 0, 0} }, link: attest.LinkSignature, found: ErrSelection.Error()},
 		{name: "SHA-1 bank only", after: func(f *forger) { f.alg = 4 }, link: attest.LinkSignature, found: ErrSelection.Error()},
 		{name: "selection of 4 bytes", after: func(f *forger) { f.sel = []byte{0x81, 0x40, 0, 0} }, link: attest.LinkSignature, found: ErrSelection.Error()},
@@ -74,7 +76,7 @@ func keyNegatives() []negative {
 		{name: "AK without fixedTPM", after: func(f *forger) { f.attrs &^= wire.AttrFixedTPM }, link: attest.LinkAK, found: ErrAK.Error()},
 		{name: "AK from outside", after: func(f *forger) { f.attrs &^= wire.AttrSensitiveDataOrigin }, link: attest.LinkAK, found: ErrAK.Error()},
 		{name: "AK with a policy", after: func(f *forger) { f.policy = make([]byte, 32) }, link: attest.LinkAK, found: ErrAK.Error()},
-		{name: "AK with SHA-1 scheme", after: func(f *forger) { f.scheme = []uint16{wire.AlgECDSA, 4} }, link: attest.LinkAK, found: "ECDSA"},
+		{name: "AK with SHA-1 scheme", after: func(f *forger) { f.scheme = []uint16{wire.AlgECDSA, 4} }, link: attest.LinkAK, found: "hash 0004"},
 		{name: "AK trailing", after: func(f *forger) { f.keyTail = []byte{0} }, link: attest.LinkAK, found: "trailing"},
 		{name: "AK empty", sent: func(e *attest.Evidence) { e.AK = nil }, link: attest.LinkAK},
 		{name: "AK off the curve", sent: func(e *attest.Evidence) { e.AK[len(e.AK)-1] ^= 1 }, link: attest.LinkAK, found: "P-256"},
@@ -157,8 +159,9 @@ func TestNegatives(t *testing.T) {
 // checkOrder: the chain is whole, in order, and unchecked below the break.
 func checkOrder(t *testing.T, v *attest.Verdict) {
 	t.Helper()
-	want := []string{attest.LinkRoot, attest.LinkEK, attest.LinkEnrol, attest.LinkAK, attest.LinkSignature, attest.LinkNonce,
-		attest.LinkPCR, attest.LinkReplay, attest.LinkEvents, attest.LinkBoot, attest.LinkManifest, attest.LinkValidity, attest.LinkLogProof}
+	want := []string{attest.LinkEK, attest.LinkRoot, attest.LinkEnrol, attest.LinkAK, attest.LinkSignature, attest.LinkNonce,
+		attest.LinkPCR, attest.LinkClock, attest.LinkReplay, attest.LinkFirmware, attest.LinkSecureBoot, attest.LinkIMA,
+		attest.LinkManifest, attest.LinkValidity, attest.LinkDeny, attest.LinkLogProof, attest.LinkBoot, attest.LinkEvents, attest.LinkJobKey}
 	broken := false
 	for i, l := range v.Links {
 		if l.ID != want[i] {
@@ -168,8 +171,8 @@ func checkOrder(t *testing.T, v *attest.Verdict) {
 			t.Errorf("%s is %s below a broken link", l.ID, l.State)
 		}
 		broken = broken || l.State == attest.Fail
-		for _, s := range []string{l.Claim, l.Rule, l.NotProven, l.Found} {
-			if s == "" || utf8.RuneCountInString(s) > 100 {
+		for _, s := range []string{l.Claim, l.Rule, l.NotProven, l.Why, l.Found} {
+			if s == "" || utf8.RuneCountInString(s) > foundLimit {
 				t.Errorf("%s: text of %d characters: %q", l.ID, utf8.RuneCountInString(s), s)
 			}
 		}
@@ -192,7 +195,7 @@ func TestForgerIsOnlyEverADemo(t *testing.T) {
 		t.Fatalf("a forger is %q, %s", v.Word(), v.Root)
 	}
 	for _, l := range v.Links {
-		notBuilt := slices.Contains([]string{attest.LinkEK, attest.LinkEnrol, attest.LinkBoot, attest.LinkLogProof}, l.ID)
+		notBuilt := slices.Contains([]string{attest.LinkEK, attest.LinkEnrol, attest.LinkFirmware, attest.LinkSecureBoot, attest.LinkIMA, attest.LinkLogProof, attest.LinkJobKey}, l.ID)
 		if notBuilt != (l.State == attest.NotChecked) {
 			t.Errorf("%s is %s", l.ID, l.State)
 		}
@@ -217,7 +220,7 @@ func TestImpossibleQuestions(t *testing.T) {
 		"PCR 24":         func(v *Verifier, _ *attest.Evidence, _ *attest.Expect) { v.PCRs = []uint8{14, 24} },
 		"PCRs unordered": func(v *Verifier, _ *attest.Evidence, _ *attest.Expect) { v.PCRs = []uint8{14, 7} },
 		"other type":     func(_ *Verifier, e *attest.Evidence, _ *attest.Expect) { e.Type = "snp" },
-		"other version":  func(_ *Verifier, e *attest.Evidence, _ *attest.Expect) { e.V = 2 },
+		"other version":  func(_ *Verifier, e *attest.Evidence, _ *attest.Expect) { e.V = 1 },
 		"no binding":     func(_ *Verifier, _ *attest.Evidence, x *attest.Expect) { x.Bind = nil },
 	} {
 		v, e, x := Verifier{PCRs: f.pcrs}, good, f.expect

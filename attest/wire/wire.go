@@ -23,17 +23,23 @@ var (
 
 // Algorithm, curve and structure identifiers (Part 2, tables 9, 10 and 19).
 const (
+	AlgRSA    = 0x0001
+	AlgSHA1   = 0x0004
 	AlgAES    = 0x0006
 	AlgSHA256 = 0x000B
+	AlgSHA384 = 0x000C
 	AlgNull   = 0x0010
+	AlgRSASSA = 0x0014
 	AlgECDSA  = 0x0018
 	AlgECC    = 0x0023
 	AlgCFB    = 0x0043
 
 	CurveP256 = 0x0003
+	CurveP384 = 0x0004
 
-	TagQuote = 0x8018     // TPM_ST_ATTEST_QUOTE
-	Magic    = 0xFF544347 // TPM_GENERATED_VALUE: made inside a TPM
+	TagQuote   = 0x8018     // TPM_ST_ATTEST_QUOTE
+	TagCertify = 0x8017     // TPM_ST_ATTEST_CERTIFY
+	Magic      = 0xFF544347 // TPM_GENERATED_VALUE: made inside a TPM
 
 	HandleOwner       = 0x40000001 // TPM_RH_OWNER
 	HandleEndorsement = 0x4000000B // TPM_RH_ENDORSEMENT
@@ -45,6 +51,7 @@ const (
 	AttrFixedParent         = 1 << 4
 	AttrSensitiveDataOrigin = 1 << 5
 	AttrUserWithAuth        = 1 << 6
+	AttrAdminWithPolicy     = 1 << 7
 	AttrNoDA                = 1 << 10
 	AttrRestricted          = 1 << 16
 	AttrDecrypt             = 1 << 17

@@ -1,0 +1,103 @@
+package tpm2
+
+import (
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+	"fmt"
+
+	"cipherdeck/attest"
+	"cipherdeck/attest/wire"
+)
+
+// jobAttributes is the one set of attributes accepted of a job key: made in
+// its TPM, bound to it, for key agreement only, used under its policy only.
+const jobAttributes = wire.AttrFixedTPM | wire.AttrFixedParent | wire.AttrSensitiveDataOrigin | wire.AttrNoDA | wire.AttrDecrypt
+
+// JobKey is a key for sealed jobs that an AK certified.
+type JobKey struct {
+	Point []byte // uncompressed point on P-256, the HPKE public key
+	Name  []byte
+}
+
+// CheckCertified checks that the key pub (TPMT_PUBLIC) lives in the TPM of ak,
+// usable only while pcrs of bank have these values: certify (TPMS_ATTEST) is
+// signed by ak over the key's name and bind, and the key's policy is
+// TPM2_PolicyPCR over the values. Errors wrap ErrJobKey, ErrSignature,
+// ErrSyntax, ErrMagic, ErrKind or ErrAlgorithm.
+func CheckCertified(ak AttestationKey, pub, certify, sig, bind []byte, bank attest.Bank, pcrs []attest.PCRValue) (JobKey, error) {
+	p, err := parsePublic(pub)
+	if err != nil {
+		return JobKey{}, fmt.Errorf("job key: %w", err)
+	}
+	key, ok := p.key.(*ecdsa.PublicKey)
+	if !ok || key.Curve.Params().BitSize != 256 || p.scheme != wire.AlgNull || p.sym != wire.AlgNull {
+		return JobKey{}, fmt.Errorf("%w: job key must be for ECDH on P-256", ErrAlgorithm)
+	}
+	if p.attrs != jobAttributes {
+		return JobKey{}, fmt.Errorf("%w: attributes %08x, want %08x", ErrJobKey, p.attrs, uint32(jobAttributes))
+	}
+	if want := PolicyPCR(bank, pcrs); subtle.ConstantTimeCompare(p.policy, want[:]) != 1 {
+		return JobKey{}, fmt.Errorf("%w: its policy %s is for another state, want %s", ErrJobKey, short(p.policy), short(want[:]))
+	}
+	if err := checkCertify(ak, p.name, certify, sig, bind); err != nil {
+		return JobKey{}, err
+	}
+	point, err := key.Bytes()
+	if err != nil {
+		return JobKey{}, fmt.Errorf("%w: job key: %w", ErrSyntax, err)
+	}
+	return JobKey{Point: point, Name: p.name}, nil
+}
+
+func checkCertify(ak AttestationKey, name, certify, sig, bind []byte) error {
+	r := wire.NewReader(certify)
+	head, err := parseHead(r, wire.TagCertify)
+	if err != nil {
+		return fmt.Errorf("job key: %w", err)
+	}
+	certified := r.Sized(maxName)
+	r.Sized(maxName) // the qualified name; the AK's own hierarchy is checked below
+	if err := r.End(); err != nil {
+		return fmt.Errorf("%w: certify: %w", ErrSyntax, err)
+	}
+	s, err := ParseSignature(sig)
+	switch {
+	case err != nil:
+		return fmt.Errorf("job key: %w", err)
+	case subtle.ConstantTimeCompare(certified, name) != 1:
+		return fmt.Errorf("%w: certified is %s, the key is %s", ErrJobKey, short(certified), short(name))
+	case subtle.ConstantTimeCompare(head.Bind, bind) != 1:
+		return fmt.Errorf("%w: certified for %s, want %s", ErrJobKey, short(head.Bind), short(bind))
+	case subtle.ConstantTimeCompare(head.QualifiedSigner, qualifiedName(wire.HandleEndorsement, ak.Name)) != 1:
+		return fmt.Errorf("%w: job key: signer %s", ErrSignature, short(head.QualifiedSigner))
+	case !ak.Verify(certify, s):
+		return fmt.Errorf("%w: job key", ErrSignature)
+	}
+	return nil
+}
+
+// CertifyBind is the qualifying data of a job key's certification. It is not
+// the binding of a quote: a key is certified once, when it is made.
+func CertifyBind() [32]byte { return sha256.Sum256([]byte("cipherdeck/attest/job-key/v1")) }
+
+// PolicyPCR is the digest of a policy session after one TPM2_PolicyPCR over
+// values, ascending (Part 3, 23.7), with SHA-256:
+//
+//	SHA256( 0… ‖ TPM_CC_PolicyPCR ‖ selection ‖ SHA256(values) )
+func PolicyPCR(bank attest.Bank, values []attest.PCRValue) [32]byte {
+	const ccPolicyPCR = 0x17F
+	var pcrs []uint8
+	h := sha256.New()
+	for _, v := range values {
+		pcrs = append(pcrs, v.Index)
+		h.Write(v.Value)
+	}
+	bits := Select(pcrs)
+	in := make([]byte, sha256.Size, 128)
+	in = wire.U32s(in, ccPolicyPCR, 1)
+	in = append(binary.BigEndian.AppendUint16(in, uint16(bank)), 3)
+	in = append(in, bits[:]...)
+	return sha256.Sum256(h.Sum(in))
+}

@@ -1,0 +1,119 @@
+package tpm2
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"fmt"
+
+	"cipherdeck/attest"
+	"cipherdeck/attest/wire"
+)
+
+func (t *trial) signature() (attest.State, string) {
+	t.show("quote", t.e.Quote)
+	t.show("signature", t.e.Signature)
+	q, err := ParseQuote(t.e.Quote)
+	if err != nil {
+		return fail("%v", err)
+	}
+	sig, err := ParseSignature(t.e.Signature)
+	if err != nil {
+		return fail("%v", err)
+	}
+	if want := qualifiedName(wire.HandleEndorsement, t.key.Name); subtle.ConstantTimeCompare(q.QualifiedSigner, want) != 1 {
+		return fail("%v: signer %s, want %s", ErrSignature, short(q.QualifiedSigner), short(want))
+	}
+	if !t.key.Verify(t.e.Quote, sig) {
+		return fail("%v", ErrSignature)
+	}
+	if len(q.Digest) != t.key.Hash.Size() {
+		return fail("%v: PCR digest of %d bytes, the AK's hash has %d", ErrSyntax, len(q.Digest), t.key.Hash.Size())
+	}
+	t.quoted, t.v.Boot = q, q.Boot
+	return pass("signed by AK %s", short(t.key.Name))
+}
+
+func (t *trial) binding() (attest.State, string) {
+	t.show("expected", t.x.Bind)
+	t.show("in the quote", t.quoted.Bind)
+	if subtle.ConstantTimeCompare(t.quoted.Bind, t.x.Bind) != 1 {
+		return fail("binding mismatch: expected %s, got %s", short(t.x.Bind), short(t.quoted.Bind))
+	}
+	return pass("binding %s", short(t.x.Bind))
+}
+
+func (t *trial) pcrs() (attest.State, string) {
+	t.show("digest in the quote", t.quoted.Digest)
+	if t.quoted.Bank != t.bank {
+		return fail("%v: asked for bank %04x, got %04x", ErrSelection, uint16(t.bank), uint16(t.quoted.Bank))
+	}
+	if got, want := t.quoted.Select, Select(t.pcrSet); got != want {
+		return fail("%v: expected selection %x, got %x", ErrSelection, want, got)
+	}
+	if len(t.e.PCRs) != len(t.pcrSet) {
+		return fail("expected %d PCR values, got %d", len(t.pcrSet), len(t.e.PCRs))
+	}
+	for i, v := range t.e.PCRs {
+		if v.Index != t.pcrSet[i] {
+			return fail("value %d: expected PCR %d, got PCR %d", i, t.pcrSet[i], v.Index)
+		}
+		if len(v.Value) != t.bank.Size() {
+			return fail("PCR %d: value of %d bytes, want %d", v.Index, len(v.Value), t.bank.Size())
+		}
+	}
+	if got := digestOf(len(t.quoted.Digest), t.e.PCRs); !bytes.Equal(got, t.quoted.Digest) {
+		return fail("PCR digest: quoted %s, values give %s", short(t.quoted.Digest), short(got))
+	}
+	return pass("%d PCRs, digest %s", len(t.pcrSet), short(t.quoted.Digest))
+}
+
+// clock holds the TPM's own past against the last good verdict. A reboot is no
+// fault, but it is never silent; a clock that went back within one reset is.
+func (t *trial) clock() (attest.State, string) {
+	now := t.quoted.Boot
+	here := fmt.Sprintf("reset %d, restart %d, firmware %x", now.ResetCount, now.RestartCount, now.Firmware)
+	last := t.x.Last
+	switch {
+	case last == nil && !now.Safe:
+		return warn("first verdict; the TPM says its clock may have gone back; %s", here)
+	case last == nil:
+		return pass("first verdict; %s", here)
+	case now.ResetCount < last.ResetCount:
+		return fail("reset count went back: was %d, now %d", last.ResetCount, now.ResetCount)
+	case now.ResetCount == last.ResetCount && now.RestartCount < last.RestartCount:
+		return fail("restart count went back: was %d, now %d", last.RestartCount, now.RestartCount)
+	case now.ResetCount == last.ResetCount && now.Clock < last.Clock:
+		return fail("clock went back without a reset: was %d ms, now %d ms", last.Clock, now.Clock)
+	case now.Firmware != last.Firmware:
+		return warn("TPM firmware changed: was %x, now %x", last.Firmware, now.Firmware)
+	case now.ResetCount != last.ResetCount:
+		return warn("rebooted since the last verdict: reset count was %d, now %d", last.ResetCount, now.ResetCount)
+	case now.RestartCount != last.RestartCount:
+		return warn("suspended since the last verdict: restart count was %d, now %d", last.RestartCount, now.RestartCount)
+	case !now.Safe:
+		return warn("the TPM says its clock may have gone back; %s", here)
+	}
+	return pass("no reboot since the last verdict; %s", here)
+}
+
+// jobKey asks whether the key that jobs are sealed to is of this TPM, in this
+// state.
+func (t *trial) jobKey() (attest.State, string) {
+	if len(t.e.KeyPublic) == 0 && len(t.e.KeyCertify) == 0 && len(t.e.KeySig) == 0 {
+		if len(t.e.JobKey) == 0 {
+			return unchecked("the machine has no key for sealed jobs")
+		}
+		return unchecked("the job key is not certified by the TPM")
+	}
+	t.show("job key", t.e.KeyPublic)
+	t.show("certification", t.e.KeyCertify)
+	bind := CertifyBind()
+	k, err := CheckCertified(t.key, t.e.KeyPublic, t.e.KeyCertify, t.e.KeySig, bind[:], t.bank, t.e.PCRs)
+	if err != nil {
+		return fail("%v", err)
+	}
+	if !bytes.Equal(k.Point, t.e.JobKey) {
+		return fail("%v: the job key given is another one", ErrJobKey)
+	}
+	return pass("key %s, usable in this state only", short(k.Name))
+}
