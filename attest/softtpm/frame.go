@@ -9,18 +9,51 @@ import (
 const (
 	tagNoSessions = 0x8001
 	tagSessions   = 0x8002
-	sessionPW     = 0x40000009 // TPM_RS_PW: a password instead of a session
-	maxAuth       = 32
+	maxAuth       = 48 // of an auth value, a nonce or an HMAC
+	maxDigest     = 48
+	maxSessions   = 3 // in one command
+)
+
+// Algorithms that only the TPM itself needs (Part 2, table 9).
+const (
+	algKeyedHash = 0x0008
+	algXOR       = 0x000A
+	algRSAES     = 0x0015
+	algRSAPSS    = 0x0016
+	algOAEP      = 0x0017
+	algECDH      = 0x0019
 )
 
 // command is one parsed command frame (Part 1, section 18).
 type command struct {
-	spec      spec
-	tag       uint16
-	handles   []uint32
-	passwords [][]byte // one for each handle that needs authorization
-	params    *wire.Reader
+	spec    spec
+	code    uint32
+	tag     uint16
+	handles []uint32
+	auths   []auth // the first spec.auths authorise handles
+	raw     []byte // parameters, in clear
+	params  *wire.Reader
 }
+
+// auth is one entry of the authorization area.
+type auth struct {
+	session uint32
+	nonce   []byte
+	attrs   byte
+	hmac    []byte
+
+	s     *session // nil for a password
+	value []byte   // of the entity it authorised, for the response
+	keyed bool     // the response's HMAC has value in its key
+	bare  bool     // there is nothing to key it, and the command had none
+}
+
+// The attributes of a session in one command (TPMA_SESSION, Part 2, 8.4).
+const (
+	attrContinue = 1 << 0
+	attrDecrypt  = 1 << 5 // of the first command parameter
+	attrEncrypt  = 1 << 6 // of the first response parameter
+)
 
 // reply collects the parts of a response frame.
 type reply struct {
@@ -28,58 +61,21 @@ type reply struct {
 	params  []byte
 }
 
-// spec says how the frame of one command is laid out.
-type spec struct {
-	handles int // in the handle area
-	auths   int // how many of them need authorization
-	run     func(*TPM, *command, *reply) rc
-}
-
-// lookup is the command table (command codes: Part 2, table 12).
-func lookup(code uint32) (spec, bool) {
-	switch code {
-	case 0x144:
-		return spec{run: (*TPM).startup}, true
-	case 0x145:
-		return spec{run: (*TPM).shutdown}, true
-	case 0x17B:
-		return spec{run: (*TPM).getRandom}, true
-	case 0x17A:
-		return spec{run: (*TPM).getCapability}, true
-	case 0x131:
-		return spec{1, 1, (*TPM).createPrimary}, true
-	case 0x153:
-		return spec{1, 1, (*TPM).create}, true
-	case 0x157:
-		return spec{1, 1, (*TPM).load}, true
-	case 0x173:
-		return spec{1, 0, (*TPM).readPublic}, true
-	case 0x165:
-		return spec{run: (*TPM).flushContext}, true
-	case 0x17E:
-		return spec{run: (*TPM).pcrRead}, true
-	case 0x182:
-		return spec{1, 1, (*TPM).pcrExtend}, true
-	case 0x158:
-		return spec{1, 1, (*TPM).quote}, true
-	}
-	return spec{}, false
-}
-
-func parseCommand(in []byte) (command, rc) {
+func (t *TPM) parseCommand(in []byte) (command, rc) {
 	if len(in) > MaxCommand {
 		return command{}, rcCommandSize
 	}
 	r := wire.NewReader(in)
-	c := command{tag: r.U16(), params: r}
-	size, code := r.U32(), r.U32()
+	c := command{tag: r.U16()}
+	size := r.U32()
+	c.code = r.U32()
 	if r.Err() != nil || uint64(size) != uint64(len(in)) {
 		return c, rcCommandSize
 	}
 	if c.tag != tagNoSessions && c.tag != tagSessions {
 		return c, rcBadTag
 	}
-	s, found := lookup(code)
+	s, found := t.commands[c.code]
 	if !found {
 		return c, rcCommandCode
 	}
@@ -90,11 +86,16 @@ func parseCommand(in []byte) (command, rc) {
 	if r.Err() != nil {
 		return c, rcInsufficient
 	}
-	return c, c.parseAuth(r)
+	if code := c.parseAuth(r); code != ok {
+		return c, code
+	}
+	c.raw = append([]byte(nil), r.Take(r.Left())...)
+	c.params = wire.NewReader(c.raw)
+	return c, ok
 }
 
-// parseAuth reads the authorization area. Only password sessions are built,
-// and exactly as many as the command needs.
+// parseAuth reads the authorization area: one entry for each handle that needs
+// one, and up to two more sessions that only encrypt.
 func (c *command) parseAuth(r *wire.Reader) rc {
 	if c.tag == tagNoSessions {
 		if c.spec.auths > 0 {
@@ -107,35 +108,28 @@ func (c *command) parseAuth(r *wire.Reader) rc {
 		return rcAuthSize
 	}
 	for area.Left() > 0 && area.Err() == nil {
-		session, nonce, _ := area.U32(), area.Sized(maxAuth), area.U8()
-		password := area.Sized(maxAuth)
-		if area.Err() == nil && (session != sessionPW || len(nonce) != 0) {
-			return rcHandle // no such session: none can be started
-		}
-		c.passwords = append(c.passwords, password)
+		a := auth{session: area.U32(), nonce: area.Sized(maxAuth), attrs: area.U8(), hmac: area.Sized(maxAuth)}
+		c.auths = append(c.auths, a)
 	}
-	if area.Err() != nil {
+	switch {
+	case area.Err() != nil, len(c.auths) > maxSessions:
 		return rcAuthSize
-	}
-	if len(c.passwords) != c.spec.auths {
-		return rcAuthContext
+	case len(c.auths) < c.spec.auths:
+		return rcAuthMissing
+	case len(c.auths) == 0:
+		return rcAuthSize
 	}
 	return ok
 }
 
 // frame lays the response out: header, handles, and when the command had
-// sessions the size of the parameters and one empty answer per password.
-func (r *reply) frame(c *command) []byte {
+// sessions the size of the parameters and one answer to each session.
+func (r *reply) frame(c *command, answers []byte) []byte {
 	body := wire.U32s(nil, r.handles...)
 	if c.tag == tagSessions {
 		body = binary.BigEndian.AppendUint32(body, uint32(len(r.params)))
 	}
-	body = append(body, r.params...)
-	if c.tag == tagSessions {
-		for range c.passwords {
-			body = append(body, 0, 0, 1, 0, 0) // empty nonce, continueSession, empty hmac
-		}
-	}
+	body = append(append(body, r.params...), answers...)
 	out := binary.BigEndian.AppendUint16(nil, c.tag)
 	out = wire.U32s(out, uint32(10+len(body)), uint32(ok))
 	return append(out, body...)

@@ -2,10 +2,11 @@ package softtpm
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
+	"crypto/rsa"
+	"crypto/x509"
 
 	"cipherdeck/attest/wire"
 )
@@ -13,6 +14,7 @@ import (
 // creation is the common input of CreatePrimary and Create.
 type creation struct {
 	auth    []byte
+	data    []byte
 	pub     template
 	outside []byte
 	pcrs    selection
@@ -20,8 +22,7 @@ type creation struct {
 
 func parseCreation(r *wire.Reader) (creation, rc) {
 	sens := wire.NewReader(r.Sized(MaxCommand))
-	c := creation{auth: bytes.Clone(trimAuth(sens.Sized(maxAuth)))}
-	data := sens.Sized(128)
+	c := creation{auth: bytes.Clone(trimAuth(sens.Sized(maxAuth))), data: bytes.Clone(sens.Sized(128))}
 	public := r.Sized(MaxCommand)
 	c.outside = bytes.Clone(r.Sized(64))
 	pcrs, code := parseSelection(r)
@@ -30,12 +31,20 @@ func parseCreation(r *wire.Reader) (creation, rc) {
 		return c, code
 	case sens.End() != nil || r.End() != nil:
 		return c, rcSize
-	case len(data) != 0:
-		return c, rcAttributes // would contradict sensitiveDataOrigin
 	}
 	c.pcrs = pcrs
-	c.pub, code = parseTemplate(public)
-	return c, code
+	if c.pub, code = parseTemplate(public); code != ok {
+		return c, code
+	}
+	switch {
+	case len(c.auth) > hashSize(c.pub.nameAlg):
+		return c, rcSize
+	case c.pub.typ == algKeyedHash && len(c.data) == 0:
+		return c, rcAttributes
+	case c.pub.typ != algKeyedHash && (len(c.data) != 0 || !c.pub.has(wire.AttrSensitiveDataOrigin)):
+		return c, rcAttributes // keys are made here, and nowhere else
+	}
+	return c, ok
 }
 
 // createPrimary is TPM2_CreatePrimary (Part 3, 24.1).
@@ -48,12 +57,15 @@ func (t *TPM) createPrimary(c *command, r *reply) rc {
 	if code != ok {
 		return code
 	}
+	if in.pub.typ == algKeyedHash {
+		return rcType // sealed data needs a parent that can be loaded again
+	}
 	key, code := t.primaryKey(h, in.pub)
 	if code != ok {
 		return code
 	}
 	parent := wire.U32s(nil, h)
-	o, code := newObject(in.pub, key, in.auth, parent, h)
+	o, code := newObject(in.pub, key, nil, in.auth, parent, h)
 	if code != ok {
 		return code
 	}
@@ -68,7 +80,50 @@ func (t *TPM) createPrimary(c *command, r *reply) rc {
 	return ok
 }
 
-// create is TPM2_Create (Part 3, 12.1): a fresh key below a storage key.
+// primaryKey derives a key from the seed, its hierarchy and its template, so
+// that it is the same after every restart.
+func (t *TPM) primaryKey(hierarchy uint32, p template) (crypto.Signer, rc) {
+	seed := kdfa(wire.AlgSHA256, t.kept.Seed[:], "HIERARCHY", wire.U32s(nil, hierarchy), nil, 256)
+	if p.typ == wire.AlgRSA {
+		return t.primaryRSA(seed, p)
+	}
+	want, curve := p.marshal(), curveOf(p.curve)
+	bits := curve.Params().BitSize
+	for i := range uint32(16) { // candidates beyond the order are skipped, about one in 2^32
+		k, err := ecdsa.ParseRawPrivateKey(curve, kdfa(wire.AlgSHA256, seed, "PRIMARY", want, wire.U32s(nil, i), bits))
+		if err == nil {
+			return k, ok
+		}
+	}
+	return nil, rcFailure
+}
+
+func (t *TPM) primaryRSA(seed []byte, p template) (crypto.Signer, rc) {
+	of := [32]byte(kdfa(wire.AlgSHA256, seed, "PRIMARY", p.marshal(), nil, 256))
+	for _, s := range t.kept.RSA {
+		if s.Of == of {
+			k, err := x509.ParsePKCS8PrivateKey(s.PKCS)
+			if err != nil {
+				return nil, rcFailure
+			}
+			return k.(crypto.Signer), ok
+		}
+	}
+	k, err := rsa.GenerateKey(rand.Reader, int(p.bits))
+	if err != nil {
+		return nil, rcFailure
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		return nil, rcFailure
+	}
+	t.kept.RSA = append(t.kept.RSA, rsaSaved{Of: of, PKCS: der})
+	t.save()
+	return k, ok
+}
+
+// create is TPM2_Create (Part 3, 12.1): a fresh key or sealed data below a
+// storage key.
 func (t *TPM) create(c *command, r *reply) rc {
 	parent, code := t.parent(c.handles[0])
 	if code != ok {
@@ -81,11 +136,11 @@ func (t *TPM) create(c *command, r *reply) rc {
 	if in.pub.has(wire.AttrFixedTPM) && !parent.pub.has(wire.AttrFixedTPM) {
 		return rcAttributes
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := fresh(in.pub)
 	if err != nil {
 		return rcFailure
 	}
-	o, code := newObject(in.pub, key, in.auth, parent.qualified, parent.hierarchy)
+	o, code := newObject(in.pub, key, in.data, in.auth, parent.qualified, parent.hierarchy)
 	if code != ok {
 		return code
 	}
@@ -94,24 +149,34 @@ func (t *TPM) create(c *command, r *reply) rc {
 		return code
 	}
 	r.params = wire.Sized(wire.Sized(nil, private), o.public)
-	r.params = t.creationProof(r.params, in, o, wire.AlgSHA256, parent.name, parent.qualified)
+	r.params = t.creationProof(r.params, in, o, parent.pub.nameAlg, parent.name, parent.qualified)
 	return ok
+}
+
+func fresh(p template) (crypto.Signer, error) {
+	switch p.typ {
+	case wire.AlgECC:
+		return ecdsa.GenerateKey(curveOf(p.curve), rand.Reader)
+	case wire.AlgRSA:
+		return rsa.GenerateKey(rand.Reader, int(p.bits))
+	}
+	return nil, nil
 }
 
 // creationProof appends creation data, its hash and its ticket.
 func (t *TPM) creationProof(out []byte, in creation, o *object, parentAlg uint16, parent, qualified []byte) []byte {
-	digest := t.digest(in.pcrs)
-	if in.pcrs.empty() {
-		digest = nil
+	var digest []byte
+	if !in.pcrs.empty() {
+		digest = t.digest(o.pub.nameAlg, in.pcrs)
 	}
 	data := wire.Sized(in.pcrs.marshal(), digest)
 	data = append(data, 1) // locality 0
 	data = wire.U16s(data, parentAlg)
 	data = wire.Sized(wire.Sized(data, parent), qualified)
 	data = wire.Sized(data, in.outside)
-	sum := sha256.Sum256(data)
-	out = wire.Sized(wire.Sized(out, data), sum[:])
-	return append(out, t.ticket(o.hierarchy, o.name, sum[:])...)
+	sum := sumOf(o.pub.nameAlg, data)
+	out = wire.Sized(wire.Sized(out, data), sum)
+	return append(out, t.ticket(tagCreation, o.hierarchy, o.name, sum)...)
 }
 
 // load is TPM2_Load (Part 3, 12.2).
@@ -120,7 +185,7 @@ func (t *TPM) load(c *command, r *reply) rc {
 	if code != ok {
 		return code
 	}
-	private, public := c.params.Sized(512), c.params.Sized(MaxCommand)
+	private, public := c.params.Sized(MaxCommand), c.params.Sized(MaxCommand)
 	if c.params.End() != nil {
 		return rcSize
 	}
@@ -128,14 +193,14 @@ func (t *TPM) load(c *command, r *reply) rc {
 	if code != ok {
 		return code
 	}
-	key, auth, code := parent.unwrap(private, nameOf(public))
+	o, code := parent.unwrap(private, public, pub)
 	if code != ok {
 		return code
 	}
-	o, code := newObject(pub, key, auth, parent.qualified, parent.hierarchy)
-	if code != ok {
-		return code
-	}
+	return t.loaded(o, r)
+}
+
+func (t *TPM) loaded(o *object, r *reply) rc {
 	handle, code := t.place(o)
 	if code != ok {
 		return code
@@ -151,10 +216,35 @@ func (t *TPM) parent(h uint32) (*object, rc) {
 	if o == nil {
 		return nil, rcReference
 	}
-	if !o.pub.has(wire.AttrRestricted | wire.AttrDecrypt) {
+	if !o.pub.storage() {
 		return nil, rcType
 	}
 	return o, ok
+}
+
+// loadExternal is TPM2_LoadExternal (Part 3, 12.3), of public keys only.
+func (t *TPM) loadExternal(c *command, r *reply) rc {
+	private, public := c.params.Sized(MaxCommand), c.params.Sized(MaxCommand)
+	hierarchy := c.params.U32()
+	if c.params.End() != nil {
+		return rcSize
+	}
+	if len(private) != 0 {
+		return rcSensitive
+	}
+	pub, code := parseTemplate(public)
+	if code != ok {
+		return code
+	}
+	if pub.has(wire.AttrFixedTPM) || pub.has(wire.AttrFixedParent) || pub.has(wire.AttrRestricted) {
+		return rcAttributes // nothing from outside may claim to be of this TPM
+	}
+	o := &object{pub: pub, hierarchy: hierarchy, external: true}
+	if o.known, code = pub.publicKey(); code != ok {
+		return code
+	}
+	o.complete(wire.U32s(nil, hierarchy))
+	return t.loaded(o, r)
 }
 
 // readPublic is TPM2_ReadPublic (Part 3, 12.4).
@@ -176,7 +266,10 @@ func (t *TPM) flushContext(c *command, _ *reply) rc {
 	if c.params.End() != nil {
 		return rcSize
 	}
-	if t.object(h) == nil {
+	if t.closeSession(h) {
+		return ok
+	}
+	if h >= firstPersistent || t.object(h) == nil {
 		return rcHandle
 	}
 	t.objects[h-firstTransient] = nil

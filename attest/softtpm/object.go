@@ -2,96 +2,113 @@ package softtpm
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/binary"
+	"crypto/rsa"
+	"crypto/x509"
 
 	"cipherdeck/attest/wire"
 )
 
-// object is a loaded key.
+// object is a loaded key or piece of sealed data.
 type object struct {
 	pub       template
 	public    []byte // TPMT_PUBLIC
-	name      []byte // nameAlg ‖ SHA-256(public)
-	qualified []byte // nameAlg ‖ SHA-256(parent's qualified name ‖ name)
+	name      []byte
+	qualified []byte // a hash of the parent's qualified name and the name
+	parent    []byte // qualified name of the parent, or the handle of a hierarchy
 	hierarchy uint32
-	key       *ecdsa.PrivateKey
+	key       crypto.Signer // *ecdsa.PrivateKey or *rsa.PrivateKey; nil for data and for public keys
+	known     crypto.PublicKey
+	data      []byte // sealed
 	auth      []byte
+	external  bool
 }
 
-// newObject completes p with the public point of key. parent is the qualified
-// name of the parent, or the handle of a hierarchy.
-func newObject(p template, key *ecdsa.PrivateKey, auth, parent []byte, hierarchy uint32) (*object, rc) {
-	point, err := key.PublicKey.Bytes()
-	if err != nil {
-		return nil, rcFailure
+// newObject completes p with what is public of key or data. parent is the
+// qualified name of the parent, or the handle of a hierarchy.
+func newObject(p template, key crypto.Signer, data, auth, parent []byte, hierarchy uint32) (*object, rc) {
+	o := &object{pub: p, key: key, data: data, auth: auth, hierarchy: hierarchy, parent: bytes.Clone(parent)}
+	if key != nil {
+		o.known = key.Public()
 	}
-	p.x, p.y = point[1:33], point[33:]
-	o := &object{pub: p, public: p.marshal(), key: key, auth: auth, hierarchy: hierarchy}
-	o.name = nameOf(o.public)
-	o.qualified = nameOf(append(bytes.Clone(parent), o.name...))
+	switch k := o.known.(type) {
+	case *ecdsa.PublicKey:
+		point, err := k.Bytes()
+		if err != nil {
+			return nil, rcFailure
+		}
+		n := len(point) / 2
+		o.pub.x, o.pub.y = point[1:1+n], point[1+n:]
+	case *rsa.PublicKey:
+		o.pub.x = k.N.Bytes()
+	default:
+		o.pub.x = sumOf(p.nameAlg, data) // of a seed in real chips; it only has to be unique
+	}
+	o.complete(parent)
 	return o, ok
 }
 
-// nameOf is SHA-256 of b behind its algorithm (Part 1, section 16).
-func nameOf(b []byte) []byte {
-	sum := sha256.Sum256(b)
-	return append(wire.U16s(nil, wire.AlgSHA256), sum[:]...)
+func (o *object) complete(parent []byte) {
+	o.public = o.pub.marshal()
+	o.name = nameOf(o.pub.nameAlg, o.public)
+	o.qualified = nameOf(o.pub.nameAlg, append(bytes.Clone(parent), o.name...))
 }
 
-func (o *object) passwordOpens(password []byte) bool {
-	if !o.pub.has(wire.AttrUserWithAuth) {
-		return false
+// curveOf is the curve of a TPM curve.
+func curveOf(id uint16) elliptic.Curve {
+	if id == wire.CurveP384 {
+		return elliptic.P384()
 	}
-	return subtle.ConstantTimeCompare(trimAuth(password), o.auth) == 1
+	return elliptic.P256()
 }
 
-// trimAuth drops trailing zeros, which do not count in an auth value (Part 1,
-// section 19.6.5).
-func trimAuth(a []byte) []byte { return bytes.TrimRight(a, "\x00") }
-
-// kdfa is the TPM's key derivation, one block of SP 800-108 in counter mode
-// with HMAC-SHA-256 (Part 1, section 11.4.10.2). It returns 32 bytes.
-func kdfa(key []byte, label string, u, v []byte) []byte {
-	m := hmac.New(sha256.New, key)
-	m.Write(wire.U32s(nil, 1))
-	m.Write([]byte(label))
-	m.Write([]byte{0})
-	m.Write(u)
-	m.Write(v)
-	m.Write(wire.U32s(nil, 256))
-	return m.Sum(nil)
-}
-
-// primaryKey derives a key from the seed, its hierarchy and its template, so
-// that it is the same after every restart. Candidates that are not a scalar
-// of P-256 are skipped (about one in 2^32).
-func (t *TPM) primaryKey(hierarchy uint32, p template) (*ecdsa.PrivateKey, rc) {
-	seed := kdfa(t.seed[:], "HIERARCHY", wire.U32s(nil, hierarchy), nil)
-	want := p.marshal()
-	for i := range uint32(16) {
-		k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), kdfa(seed, "PRIMARY", want, wire.U32s(nil, i)))
-		if err == nil {
-			return k, ok
+// sensitive is the secret part of o: auth value and key or data.
+func (o *object) sensitive() ([]byte, rc) {
+	secret := o.data
+	if o.key != nil {
+		der, err := x509.MarshalPKCS8PrivateKey(o.key)
+		if err != nil {
+			return nil, rcFailure
 		}
+		secret = der
 	}
-	return nil, rcFailure
+	return wire.Sized(wire.Sized(nil, o.auth), secret), ok
+}
+
+// openSensitive is the inverse: an object from its two parts, which must
+// belong together.
+func openSensitive(p template, raw, parent []byte, hierarchy uint32) (*object, rc) {
+	r := wire.NewReader(raw)
+	auth, secret := bytes.Clone(r.Sized(maxAuth)), bytes.Clone(r.Sized(MaxCommand))
+	if r.End() != nil {
+		return nil, rcIntegrity
+	}
+	if p.typ == algKeyedHash {
+		return newObject(p, nil, secret, auth, parent, hierarchy)
+	}
+	any, err := x509.ParsePKCS8PrivateKey(secret)
+	if err != nil {
+		return nil, rcIntegrity
+	}
+	key, isKey := any.(crypto.Signer)
+	_, ecc := any.(*ecdsa.PrivateKey)
+	if !isKey || ecc != (p.typ == wire.AlgECC) {
+		return nil, rcIntegrity
+	}
+	return newObject(p, key, nil, auth, parent, hierarchy)
 }
 
 // sealer protects the private part of this storage key's children.
 func (o *object) sealer() (cipher.AEAD, rc) {
-	raw, err := o.key.Bytes()
-	if err != nil {
-		return nil, rcFailure
+	raw, code := o.sensitive()
+	if code != ok {
+		return nil, code
 	}
-	block, err := aes.NewCipher(kdfa(raw, "STORAGE", o.name, nil))
+	block, err := aes.NewCipher(kdfa(wire.AlgSHA256, raw, "STORAGE", o.name, nil, 256))
 	if err != nil {
 		return nil, rcFailure
 	}
@@ -105,47 +122,24 @@ func (o *object) sealer() (cipher.AEAD, rc) {
 // wrap makes the TPM2B_PRIVATE content of a child: opaque outside this TPM.
 func (o *object) wrap(child *object) ([]byte, rc) {
 	g, code := o.sealer()
-	raw, err := child.key.Bytes()
-	if code != ok || err != nil {
-		return nil, rcFailure
+	if code != ok {
+		return nil, code
 	}
-	return g.Seal(nil, nil, append(raw, child.auth...), child.name), ok
+	raw, code := child.sensitive()
+	if code != ok {
+		return nil, code
+	}
+	return g.Seal(nil, nil, raw, child.name), ok
 }
 
-func (o *object) unwrap(private, name []byte) (key *ecdsa.PrivateKey, auth []byte, code rc) {
+func (o *object) unwrap(private, public []byte, p template) (*object, rc) {
 	g, code := o.sealer()
 	if code != ok {
-		return nil, nil, code
+		return nil, code
 	}
-	raw, err := g.Open(nil, nil, private, name)
-	if err != nil || len(raw) < 32 {
-		return nil, nil, rcIntegrity
-	}
-	key, err = ecdsa.ParseRawPrivateKey(elliptic.P256(), raw[:32])
+	raw, err := g.Open(nil, nil, private, nameOf(p.nameAlg, public))
 	if err != nil {
-		return nil, nil, rcIntegrity
+		return nil, rcIntegrity
 	}
-	return key, raw[32:], ok
-}
-
-// sign makes a TPMT_SIGNATURE over msg.
-func (o *object) sign(msg []byte) ([]byte, rc) {
-	sum := sha256.Sum256(msg)
-	r, s, err := ecdsa.Sign(rand.Reader, o.key, sum[:])
-	if err != nil {
-		return nil, rcFailure
-	}
-	out := wire.U16s(nil, wire.AlgECDSA, wire.AlgSHA256)
-	out = wire.Sized(out, r.FillBytes(make([]byte, 32)))
-	return wire.Sized(out, s.FillBytes(make([]byte, 32))), ok
-}
-
-// ticket proves to this TPM that it made a digest (TPMT_TK_CREATION).
-func (t *TPM) ticket(hierarchy uint32, parts ...[]byte) []byte {
-	m := hmac.New(sha256.New, kdfa(t.seed[:], "PROOF", wire.U32s(nil, hierarchy), nil))
-	for _, p := range parts {
-		m.Write(p)
-	}
-	out := binary.BigEndian.AppendUint16(nil, 0x8021)
-	return wire.Sized(wire.U32s(out, hierarchy), m.Sum(nil))
+	return openSensitive(p, raw, o.qualified, o.hierarchy)
 }

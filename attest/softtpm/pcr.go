@@ -1,8 +1,6 @@
 package softtpm
 
 import (
-	"crypto/sha256"
-
 	"cipherdeck/attest/wire"
 )
 
@@ -14,8 +12,34 @@ const (
 	maxBanks       = 16 // of a selection
 )
 
-// selection is a TPML_PCR_SELECTION: which PCRs of which bank. Banks other
-// than SHA-256 are kept empty, as Part 3 wants of banks that do not exist.
+// banks is the registers of each bank.
+type banks map[uint16]*[pcrCount][]byte
+
+func newBanks() banks {
+	b := banks{}
+	for _, alg := range []uint16{wire.AlgSHA256, wire.AlgSHA384} {
+		var regs [pcrCount][]byte
+		for i := range regs {
+			regs[i] = make([]byte, hashSize(alg))
+			if i >= firstLocality4 && i <= lastLocality4 {
+				for j := range regs[i] {
+					regs[i][j] = 0xFF
+				}
+			}
+		}
+		b[alg] = &regs
+	}
+	return b
+}
+
+// extend is new = H(old ‖ digest).
+func (t *TPM) extend(alg uint16, pcr uint32, digest []byte) {
+	regs := t.pcrs[alg]
+	regs[pcr] = sumOf(alg, regs[pcr], digest)
+}
+
+// selection is a TPML_PCR_SELECTION: which PCRs of which bank. Banks that do
+// not exist are kept empty, as Part 3 wants.
 type selection struct{ banks []bank }
 
 type bank struct {
@@ -39,7 +63,7 @@ func parseSelection(r *wire.Reader) (selection, rc) {
 		if size < 3 || size > 4 || (size == 4 && raw[3] != 0) {
 			return s, rcValue
 		}
-		if b.alg == wire.AlgSHA256 {
+		if hashFunc(b.alg) != nil {
 			copy(b.bits, raw)
 		}
 		s.banks = append(s.banks, b)
@@ -73,11 +97,11 @@ func (s selection) empty() bool {
 	return none
 }
 
-// digest is SHA-256 of the selected values, in order (Part 1, section 17.6).
-func (t *TPM) digest(s selection) []byte {
-	h := sha256.New()
-	s.each(func(_, pcr int) bool {
-		h.Write(t.pcrs[pcr][:])
+// digest is a hash of the selected values, in order (Part 1, section 17.6).
+func (t *TPM) digest(alg uint16, s selection) []byte {
+	h := hashFunc(alg)()
+	s.each(func(i, pcr int) bool {
+		h.Write(t.pcrs[s.banks[i].alg][pcr])
 		return true
 	})
 	return h.Sum(nil)
@@ -96,45 +120,96 @@ func (t *TPM) pcrRead(c *command, r *reply) rc {
 	for _, b := range in.banks {
 		out.banks = append(out.banks, bank{alg: b.alg, bits: make([]byte, 3)})
 	}
-	var values [][32]byte
+	var values [][]byte
 	in.each(func(i, pcr int) bool {
 		out.banks[i].bits[pcr/8] |= 1 << (pcr % 8)
-		values = append(values, t.pcrs[pcr])
+		values = append(values, t.pcrs[in.banks[i].alg][pcr])
 		return len(values) < readAtOnce
 	})
 	r.params = append(wire.U32s(nil, t.updates), out.marshal()...)
 	r.params = wire.U32s(r.params, uint32(len(values)))
 	for _, v := range values {
-		r.params = wire.Sized(r.params, v[:])
+		r.params = wire.Sized(r.params, v)
 	}
 	return ok
 }
 
-// pcrExtend is TPM2_PCR_Extend (Part 3, 22.2): new = SHA-256(old ‖ digest).
-func (t *TPM) pcrExtend(c *command, _ *reply) rc {
-	i := c.handles[0]
-	n := c.params.U32()
-	if n > maxBanks {
-		return rcSize
-	}
-	var digests [][]byte
-	for range n {
-		if alg := c.params.U16(); c.params.Err() == nil && alg != wire.AlgSHA256 {
-			return rcHash
-		}
-		digests = append(digests, c.params.Take(sha256.Size))
-	}
+// register checks that PCR i may be extended at locality 0.
+func register(i uint32) rc {
 	switch {
-	case c.params.End() != nil:
-		return rcSize
 	case i >= pcrCount:
 		return rcValue
 	case i >= firstLocality4 && i <= lastLocality4:
 		return rcLocality
 	}
-	for _, d := range digests {
-		t.pcrs[i] = sha256.Sum256(append(t.pcrs[i][:], d...))
+	return ok
+}
+
+// pcrExtend is TPM2_PCR_Extend (Part 3, 22.2).
+func (t *TPM) pcrExtend(c *command, _ *reply) rc {
+	n := c.params.U32()
+	if n > maxBanks {
+		return rcSize
+	}
+	type one struct {
+		alg    uint16
+		digest []byte
+	}
+	var all []one
+	for range n {
+		alg := c.params.U16()
+		if c.params.Err() == nil && hashFunc(alg) == nil {
+			return rcHash
+		}
+		all = append(all, one{alg, c.params.Take(hashSize(alg))})
+	}
+	if c.params.End() != nil {
+		return rcSize
+	}
+	if code := register(c.handles[0]); code != ok {
+		return code
+	}
+	for _, o := range all {
+		t.extend(o.alg, c.handles[0], o.digest)
 		t.updates++
 	}
+	return ok
+}
+
+// pcrEvent is TPM2_PCR_Event (Part 3, 22.3): the TPM hashes the event itself.
+func (t *TPM) pcrEvent(c *command, r *reply) rc {
+	data := c.params.Sized(1024)
+	if c.params.End() != nil {
+		return rcSize
+	}
+	if code := register(c.handles[0]); code != ok {
+		return code
+	}
+	r.params = wire.U32s(nil, uint32(len(t.pcrs)))
+	for _, alg := range []uint16{wire.AlgSHA256, wire.AlgSHA384} {
+		d := sumOf(alg, data)
+		t.extend(alg, c.handles[0], d)
+		t.updates++
+		r.params = append(wire.U16s(r.params, alg), d...)
+	}
+	return ok
+}
+
+// pcrReset is TPM2_PCR_Reset (Part 3, 22.8): of 16 and 23 at locality 0, which
+// is why these two prove nothing.
+func (t *TPM) pcrReset(c *command, _ *reply) rc {
+	i := c.handles[0]
+	switch {
+	case c.params.End() != nil:
+		return rcSize
+	case i >= pcrCount:
+		return rcValue
+	case i != 16 && i != 23:
+		return rcLocality
+	}
+	for alg, regs := range t.pcrs {
+		regs[i] = make([]byte, hashSize(alg))
+	}
+	t.updates++
 	return ok
 }

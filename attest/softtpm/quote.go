@@ -11,49 +11,66 @@ const (
 	version = 0x00010000 // firmware version 1.0
 )
 
+func u64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
+
 // quote is TPM2_Quote (Part 3, 18.4). A restricted key signs only what starts
 // with the TPM's magic number, so a quote cannot be made from outside bytes.
 func (t *TPM) quote(c *command, r *reply) rc {
-	o := t.object(c.handles[0])
-	if o == nil {
-		return rcReference
-	}
-	if !o.pub.has(wire.AttrSign) {
-		return rcKey
+	o, code := t.signer(c.handles[0])
+	if code != ok {
+		return code
 	}
 	qualifying := c.params.Sized(64)
-	scheme, hash := c.params.U16(), uint16(wire.AlgSHA256)
-	if scheme != wire.AlgNull {
-		hash = c.params.U16()
+	alg, hash, code := o.signScheme(c.params)
+	if code != ok {
+		return code
 	}
 	s, code := parseSelection(c.params)
 	switch {
-	case c.params.Err() == nil && (scheme != wire.AlgNull && scheme != wire.AlgECDSA || hash != wire.AlgSHA256):
-		return rcScheme
-	case scheme == wire.AlgNull && !o.pub.ecdsa:
-		return rcScheme
 	case code != ok:
 		return code
 	case c.params.End() != nil:
 		return rcSize
 	}
-	quoted := t.attestHead(o, qualifying)
+	quoted := t.attestHead(wire.TagQuote, o, qualifying)
 	quoted = append(quoted, s.marshal()...)
-	quoted = wire.Sized(quoted, t.digest(s))
-	sig, code := o.sign(quoted)
-	if code != ok {
+	return o.attest(r, alg, hash, wire.Sized(quoted, t.digest(hash, s)))
+}
+
+// certify is TPM2_Certify (Part 3, 18.2): this key is in this TPM.
+func (t *TPM) certify(c *command, r *reply) rc {
+	about := t.object(c.handles[0])
+	o, code := t.signer(c.handles[1])
+	switch {
+	case about == nil:
+		return rcReference
+	case code != ok:
 		return code
+	case about.external:
+		return rcKey
 	}
-	r.params = append(wire.Sized(nil, quoted), sig...)
-	return ok
+	qualifying := c.params.Sized(64)
+	alg, hash, code := o.signScheme(c.params)
+	switch {
+	case code != ok:
+		return code
+	case c.params.End() != nil:
+		return rcSize
+	}
+	said := t.attestHead(wire.TagCertify, o, qualifying)
+	return o.attest(r, alg, hash, wire.Sized(wire.Sized(said, about.name), about.qualified))
+}
+
+// attest signs what the TPM says.
+func (o *object) attest(r *reply, alg, hash uint16, said []byte) rc {
+	sig, code := o.signDigested(alg, hash, sumOf(hash, said))
+	r.params = append(wire.Sized(nil, said), sig...)
+	return code
 }
 
 // attestHead is a TPMS_ATTEST up to its attested part (Part 2, 10.12.12).
-func (t *TPM) attestHead(o *object, qualifying []byte) []byte {
-	out := wire.U16s(wire.U32s(nil, wire.Magic), wire.TagQuote)
+func (t *TPM) attestHead(tag uint16, o *object, qualifying []byte) []byte {
+	out := wire.U16s(wire.U32s(nil, wire.Magic), tag)
 	out = wire.Sized(wire.Sized(out, o.qualified), qualifying)
-	out = binary.BigEndian.AppendUint64(out, t.clock())
-	out = wire.U32s(out, t.resets, 0) // no resume, so no restarts
-	out = append(out, safe)
-	return binary.BigEndian.AppendUint64(out, version)
+	return u64(append(out, t.clockInfo()...), version)
 }

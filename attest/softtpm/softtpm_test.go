@@ -66,7 +66,7 @@ func TestPrimariesDependOnSeedTemplateAndHierarchy(t *testing.T) {
 func TestKDFaAsPublished(t *testing.T) {
 	key := bytes.Repeat([]byte{7}, 32)
 	want := gotpm.KDFa(crypto.SHA256, key, "LABEL", []byte("u"), []byte("vv"), 256)
-	if got := kdfa(key, "LABEL", []byte("u"), []byte("vv")); !bytes.Equal(got, want) {
+	if got := kdfa(wire.AlgSHA256, key, "LABEL", []byte("u"), []byte("vv"), 256); !bytes.Equal(got, want) {
 		t.Fatalf("%x, want %x", got, want)
 	}
 }
@@ -205,7 +205,7 @@ func TestState(t *testing.T) {
 		t.Error(err)
 	}
 	a, err := gotpm.GetRandom{BytesRequested: 64}.Execute(tpm)
-	if err != nil || len(a.RandomBytes.Buffer) != 32 {
+	if err != nil || len(a.RandomBytes.Buffer) != 48 {
 		t.Errorf("random: %v", err)
 	}
 	c, err := gotpm.GetCapability{Capability: gotpm.TPMCapTPMProperties, Property: uint32(gotpm.TPMPTManufacturer), PropertyCount: 1}.Execute(tpm)
@@ -238,15 +238,13 @@ func TestTemplatesRefused(t *testing.T) {
 		change func(*gotpm.TPMTPublic)
 		want   error
 	}{
-		"no noDA":                  {func(p *gotpm.TPMTPublic) { p.ObjectAttributes.NoDA = false }, gotpm.TPMRCAttributes},
 		"outside key":              {func(p *gotpm.TPMTPublic) { p.ObjectAttributes.SensitiveDataOrigin = false }, gotpm.TPMRCAttributes},
 		"fixedTPM alone":           {func(p *gotpm.TPMTPublic) { p.ObjectAttributes.FixedParent = false }, gotpm.TPMRCAttributes},
 		"restricted sign, decrypt": {func(p *gotpm.TPMTPublic) { p.ObjectAttributes.Decrypt = true }, gotpm.TPMRCAttributes},
 		"neither":                  {func(p *gotpm.TPMTPublic) { p.ObjectAttributes.SignEncrypt = false }, gotpm.TPMRCAttributes},
 		"unknown attribute":        {func(p *gotpm.TPMTPublic) { p.ObjectAttributes.STClear = true }, gotpm.TPMRCReservedBits},
-		"SHA-384 name":             {func(p *gotpm.TPMTPublic) { p.NameAlg = gotpm.TPMAlgSHA384 }, gotpm.TPMRCHash},
-		"RSA":                      {func(p *gotpm.TPMTPublic) { *p = gotpm.RSASRKTemplate }, nil},
-		"EK with policy":           {func(p *gotpm.TPMTPublic) { *p = gotpm.ECCEKTemplate }, nil},
+		"SHA-1 name":               {func(p *gotpm.TPMTPublic) { p.NameAlg = gotpm.TPMAlgSHA1 }, gotpm.TPMRCHash},
+		"policy of another size":   {func(p *gotpm.TPMTPublic) { p.AuthPolicy.Buffer = make([]byte, 20) }, gotpm.TPMRCSize},
 	} {
 		p := signing()
 		c.change(&p)
@@ -274,8 +272,8 @@ func TestBadFrames(t *testing.T) {
 		"unknown":       {frame(tagNoSessions, 10, 0x1FF), rcCommandCode},
 		"no auth":       {frame(tagNoSessions, 14, 0x131, 0x40, 0, 0, 0x0B), rcAuthMissing},
 		"auth too long": {frame(tagSessions, 18, 0x131, 0x40, 0, 0, 0x0B, 0xFF, 0xFF, 0xFF, 0xFF), rcAuthSize},
-		"HMAC session":  {frame(tagSessions, 27, 0x131, 0x40, 0, 0, 0x0B, 0, 0, 0, 9, 2, 0, 0, 0, 0, 0, 0, 0, 0), rcHandle},
-		"unneeded auth": {frame(tagSessions, 25, 0x17B, 0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0, 0, 8), rcAuthContext},
+		"HMAC session":  {frame(tagSessions, 27, 0x131, 0x40, 0, 0, 0x0B, 0, 0, 0, 9, 2, 0, 0, 0, 0, 0, 0, 0, 0), rcNoSession},
+		"unneeded auth": {frame(tagSessions, 25, 0x17B, 0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0, 0, 8), rcHandle.inSession(0)},
 		"trailing":      {frame(tagNoSessions, 13, 0x17B, 0, 8, 0), rcSize},
 		"no handle":     {frame(tagNoSessions, 10, 0x173), rcInsufficient},
 		"not loaded":    {frame(tagNoSessions, 14, 0x173, 0x80, 0, 0, 0), rcReference},
@@ -340,7 +338,7 @@ func FuzzSend(f *testing.F) {
 		if err != nil || len(out) < 10 || len(out) > MaxCommand || int(binary.BigEndian.Uint32(out[2:])) != len(out) {
 			t.Fatalf("answer %x, %v", out, err)
 		}
-		if tpm.pcrs[17] != New(Config{}).pcrs[17] {
+		if !bytes.Equal(tpm.pcrs[wire.AlgSHA256][17], bytes.Repeat([]byte{0xFF}, 32)) {
 			t.Fatal("PCR 17 was extended")
 		}
 	})

@@ -4,14 +4,15 @@
 // same client code drives it, swtpm and a chip; only the root of the verdict
 // differs. It exists so that attestation can be run, shown and tested on any
 // machine. It protects nothing from the machine it runs on: its seed lies in
-// ordinary memory, its maker is "SOFT", and it has no endorsement key
-// certificate, so no verifier can mistake it for hardware.
+// ordinary memory, its maker is "SOFT", and its endorsement key certificate is
+// signed by itself and bears a mark, so no verifier can mistake it for hardware.
 //
-// Built: P-256, SHA-256, password sessions; Startup, Shutdown, GetRandom,
-// GetCapability, CreatePrimary, Create, Load, ReadPublic, FlushContext,
-// PCR_Read, PCR_Extend, Quote. Not built: HMAC and policy sessions, NV, RSA,
-// other banks, dictionary-attack lockout (so every key must be noDA),
-// persistent objects.
+// Built: ECC (P-256, P-384) and RSA keys, sealed data, the SHA-256 and SHA-384
+// banks, password, HMAC and policy sessions, salted and bound, with parameter
+// encryption; credentials, quotes, certifications, NV, persistent objects,
+// dictionary-attack lockout. Not built: saved contexts, audit sessions,
+// symmetric and HMAC keys, hash sequences, import and duplication, counters in
+// NV, other localities than 0, TPM2_Clear.
 package softtpm
 
 import (
@@ -29,9 +30,14 @@ const MaxCommand = 4096
 // forget to flush fail here too.
 const slots = 3
 
-const firstTransient = 0x80000000
+const (
+	firstTransient  = 0x80000000
+	firstPersistent = 0x81000000
+	maxPersistent   = 7
+)
 
-// Config is what survives a restart of the machine.
+// Config is what survives a restart of the machine, for a TPM that keeps
+// nothing else. See Start for one that does.
 type Config struct {
 	Seed       [32]byte // primary seed: equal seeds give equal primary keys
 	ResetCount uint32   // how often the TPM was started; the caller counts it
@@ -39,35 +45,45 @@ type Config struct {
 
 // TPM is one running software TPM. Its methods may be called concurrently.
 type TPM struct {
-	mu      sync.Mutex
-	seed    [32]byte
-	resets  uint32
-	started time.Time
-	pcrs    [pcrCount][32]byte
-	updates uint32 // PCR update counter
-	objects [slots]*object
+	mu       sync.Mutex
+	kept     kept
+	keep     func([]byte) error
+	started  time.Time
+	commands map[uint32]spec
+	pcrs     banks
+	updates  uint32 // PCR update counter
+	objects  [slots]*object
+	lasting  map[uint32]*object
+	sessions [sessionSlots]*session
+	lock     *lockout
+	broken   error // of keep: nothing more is answered
 }
 
 var _ transport.TPM = (*TPM)(nil)
 
 // New powers a TPM on and does the Startup(CLEAR) that firmware would do: all
-// PCRs are at their start values and no object is loaded.
+// PCRs are at their start values and no object is loaded. What it is asked to
+// keep is gone with it.
 func New(c Config) *TPM {
-	t := &TPM{seed: c.Seed, resets: c.ResetCount, started: time.Now()}
-	for i := firstLocality4; i <= lastLocality4; i++ {
-		for j := range t.pcrs[i] {
-			t.pcrs[i][j] = 0xFF
-		}
-	}
+	return power(kept{V: keptVersion, Seed: c.Seed, Resets: c.ResetCount, Orderly: true, Lock: newLockout()}, nil)
+}
+
+func power(k kept, keep func([]byte) error) *TPM {
+	t := &TPM{kept: k, keep: keep, started: time.Now(), commands: table(), pcrs: newBanks(), lasting: map[uint32]*object{}}
+	t.lock = &t.kept.Lock
+	t.lock.started(k.Orderly)
 	return t
 }
 
-// Send runs one command frame and returns its response frame. It never
-// returns an error: bad frames get a TPM response code.
+// Send runs one command frame and returns its response frame. The error is
+// nil: bad frames get a TPM response code.
 func (t *TPM) Send(in []byte) ([]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, code := parseCommand(in)
+	if t.broken != nil {
+		return failure(rcFailure), nil
+	}
+	c, code := t.parseCommand(in)
 	if code != ok {
 		return failure(code), nil
 	}
@@ -78,34 +94,21 @@ func (t *TPM) Send(in []byte) ([]byte, error) {
 	if code := c.spec.run(t, &c, &r); code != ok {
 		return failure(code), nil
 	}
-	return r.frame(&c), nil
-}
-
-// authorize compares the password of every handle that needs one.
-func (t *TPM) authorize(c *command) rc {
-	for i, password := range c.passwords {
-		h := c.handles[i]
-		if h < firstTransient {
-			if len(trimAuth(password)) != 0 { // hierarchies and PCRs have the empty auth
-				return rcBadAuth
-			}
-			continue
-		}
-		o := t.object(h)
-		if o == nil {
-			return rcReference
-		}
-		if !o.passwordOpens(password) {
-			return rcBadAuth
-		}
+	if t.broken != nil {
+		return failure(rcFailure), nil
 	}
-	return ok
+	return r.frame(&c, t.answers(&c, &r)), nil
 }
 
-// clock is milliseconds since the start; it never decides anything.
-func (t *TPM) clock() uint64 { return uint64(time.Since(t.started).Milliseconds()) }
+// clock is milliseconds of all times that it ran, as far as they were kept.
+func (t *TPM) clock() uint64 {
+	return t.kept.Clock + uint64(time.Since(t.started).Milliseconds())
+}
 
 func (t *TPM) object(h uint32) *object {
+	if h >= firstPersistent {
+		return t.persistent(h)
+	}
 	if h < firstTransient || h >= firstTransient+slots {
 		return nil
 	}

@@ -1,0 +1,23 @@
+package softtpm
+
+import "cipherdeck/attest/wire"
+
+// Tags of tickets (Part 2, table 19).
+const (
+	tagCreation   = 0x8021
+	tagVerified   = 0x8022
+	tagAuthSecret = 0x8023
+	tagHashCheck  = 0x8024
+)
+
+// ticket proves to this TPM that it said something before: tag, hierarchy and
+// a digest that only it can make.
+func (t *TPM) ticket(tag uint16, hierarchy uint32, parts ...[]byte) []byte {
+	key := kdfa(wire.AlgSHA256, t.kept.Seed[:], "PROOF", wire.U32s(nil, hierarchy), wire.U16s(nil, tag), 256)
+	return wire.Sized(wire.U32s(wire.U16s(nil, tag), hierarchy), macOf(wire.AlgSHA256, key, parts...))
+}
+
+// noTicket says that nothing is proven.
+func noTicket(tag uint16) []byte {
+	return wire.Sized(wire.U32s(wire.U16s(nil, tag), handleNull), nil)
+}
