@@ -311,7 +311,7 @@ type PCRValue struct {
 // is in the TPM with this endorsement key. It lives in the vault for 30 days.
 type Enrolment struct {
 	_      struct{} `cbor:",toarray"`
-	EK     id.ID    // SHA-256 of the EK's SubjectPublicKeyInfo
+	EK     id.ID    // SHA-256 of the EK's public area
 	AKName []byte
 	At     int64 // Unix seconds
 }
@@ -327,9 +327,7 @@ type Expect struct {
 	SPKI     [32]byte // SHA-256 of the TLS key of the connection; a node's: of its identity key
 	Policy   Policy
 	Now      time.Time
-	Enrolled *Enrolment // fresh or remembered; nil when there was none
-	Last     *Boot      // of the last good verdict on this machine
-	LastPCRs []PCRValue // of it, for the diff
+	Enrolled *Enrolment // fresh, or the policy's; nil when there was none
 }
 
 // Root is a certificate that a chain may end in, and what it vouches for.
@@ -355,9 +353,12 @@ type Policy struct {
 	// Enrol demands credential activation whenever the machine has an EK.
 	Enrol bool
 
-	// EK and AKName pin the machine's identity, once seen; empty: none yet.
-	EK     []byte // SubjectPublicKeyInfo
-	AKName []byte
+	// What is known of the machine already; empty: nothing yet. EK and AKName
+	// pin its identity.
+	EK       []byte // SubjectPublicKeyInfo
+	AKName   []byte
+	Enrolled *Enrolment
+	Last     *Boot // of the last good verdict
 
 	// Log is the policy of the journal that must hold the manifest; nil: the
 	// proof is not demanded, and said not to be checked.

@@ -98,9 +98,9 @@ func TestEvidenceBelongsToOneConnectionAndChallenge(t *testing.T) {
 	if _, err := s.judge(t, a); err != nil {
 		t.Fatal(err)
 	}
-	v, err := s.judge(t, record{b.cs, a.challenge, a.evidence})
+	v, err := s.judge(t, record{b.cs, a.challenge, a.evidence, a.enrolled})
 	brokenAt(t, v, err, attest.LinkNonce)
-	v, err = s.judge(t, record{a.cs, b.challenge, a.evidence})
+	v, err = s.judge(t, record{a.cs, b.challenge, a.evidence, a.enrolled})
 	brokenAt(t, v, err, attest.LinkNonce)
 }
 
@@ -128,7 +128,7 @@ func TestSwappedParts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := s.judge(t, record{r.cs, r.challenge, raw})
+		v, err := s.judge(t, record{r.cs, r.challenge, raw, r.enrolled})
 		if v == nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -359,6 +359,8 @@ func TestReattest(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{
 		DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return c, nil },
 	}}
+	p := s.policy
+	p.Enrolled = c.Transcript().Enrolled
 	for range 2 {
 		_, challenge, err := Ask(rand.Reader)
 		if err != nil {
@@ -369,7 +371,7 @@ func TestReattest(t *testing.T) {
 			t.Fatal(err)
 		}
 		evidence, _ := io.ReadAll(rsp.Body)
-		v, err := Judge(t.Context(), c.ConnectionState(), challenge, evidence, s.policy, "deck", time.Unix(1000, 0))
+		v, err := Judge(t.Context(), c.ConnectionState(), challenge, evidence, p, "deck", judgedAt())
 		if err != nil || v.Word() != "demo" {
 			t.Fatal(err)
 		}
@@ -451,9 +453,9 @@ func TestConcurrentAnswers(t *testing.T) {
 func TestBindVector(t *testing.T) {
 	p := Parts{
 		Nonce: [32]byte{1}, SPKI: [32]byte{2}, EKM: bytes.Repeat([]byte{3}, 32),
-		JobKey: []byte("job"), Manifest: []byte("manifest"), Challenge: []byte("challenge"), Log: []byte("log"),
+		JobKey: []byte("job"), Manifest: []byte("manifest"), Challenge: []byte("challenge"), Logs: []byte("logs"),
 	}
-	const want = "3e97c60c6f19adf5830ac3763744c81e31d38d9ea1510908eac75b4d225c443d" // from a second implementation
+	const want = "aef915db892c96ff441aef4874339ff9c97c7f4b12b38dcad00220806b50a0dd" // from a second implementation
 	if got := Bind(p); hex.EncodeToString(got[:]) != want {
 		t.Errorf("%x, want %s", got, want)
 	}
@@ -463,9 +465,9 @@ func TestBindVector(t *testing.T) {
 		"SPKI":      func(p *Parts) { p.SPKI[31]++ },
 		"exporter":  func(p *Parts) { p.EKM = bytes.Repeat([]byte{4}, 32) },
 		"job key":   func(p *Parts) { p.JobKey = nil },
-		"manifest":  func(p *Parts) { p.Manifest = p.Log },
-		"challenge": func(p *Parts) { p.Challenge = p.Log },
-		"log":       func(p *Parts) { p.Log = p.JobKey },
+		"manifest":  func(p *Parts) { p.Manifest = p.Logs },
+		"challenge": func(p *Parts) { p.Challenge = p.Logs },
+		"logs":      func(p *Parts) { p.Logs = p.JobKey },
 	} {
 		q := p
 		change(&q)
@@ -484,7 +486,7 @@ func TestAnswersDeclareTheirType(t *testing.T) {
 	}
 	e.Type = "snp"
 	raw, _ := doc.Encode(e)
-	if _, err := s.judge(t, record{r.cs, r.challenge, raw}); !errors.Is(err, attest.ErrRefused) {
+	if _, err := s.judge(t, record{r.cs, r.challenge, raw, r.enrolled}); !errors.Is(err, attest.ErrRefused) {
 		t.Errorf("other type: %v", err)
 	}
 }

@@ -4,8 +4,14 @@
 // The exchange comes after the handshake, as one HTTP/1.1 request on the same
 // TLS 1.3 connection:
 //
-//	C → S   POST /v1/attest   Challenge{nonce, PCRs}
-//	S → C   200               Evidence{quote over Bind(…), PCRs, log, manifest}
+//	C → S   POST /v1/attest        Challenge{nonce, PCRs}
+//	S → C   200                    Evidence{quote over Bind(…), PCRs, logs, manifest}
+//
+// and, when this client never saw attestation key and endorsement key in one
+// TPM, or more than 30 days ago:
+//
+//	C → S   POST /v1/attest/enrol  Enrolling{challenge, credential}
+//	S → C   200                    HMAC(secret of the credential, Bind(…))
 //
 // Both ends compute Bind from what they saw themselves: the nonce, the hash of
 // the server's TLS key, a TLS exporter value of this connection (RFC 8446
@@ -35,18 +41,22 @@ import (
 // Path is where a server answers challenges, with POST.
 const Path = "/v1/attest"
 
+// EnrolPath is where it activates credentials, with POST.
+const EnrolPath = Path + "/enrol"
+
 // MediaType is the content type of challenge and evidence.
 const MediaType = "application/cbor"
 
 // Bounds of the exchange. Log and manifest at their own limits fit.
 const (
 	MaxChallenge = 256
-	MaxEvidence  = 1 << 20
+	MaxEvidence  = 2 << 20
+	MaxEnrolling = 4 << 10
 	Deadline     = 5 * time.Second
 )
 
 const (
-	bindDomain    = "cipherdeck/attest/bind/v1"
+	bindDomain    = "cipherdeck/attest/bind/v2"
 	exporterLabel = "EXPORTER-cipherdeck-attest-v1"
 	exporterSize  = 32
 	version       = 2
@@ -77,16 +87,19 @@ type Parts struct {
 	JobKey    []byte
 	Manifest  []byte
 	Challenge []byte
-	Log       []byte
+	Logs      []byte // AllLogs
 }
+
+// AllLogs is every log of evidence, each behind its length.
+func AllLogs(app, firmware, ima []byte) []byte { return doc.LP(app, firmware, ima) }
 
 // Bind is the qualifying data of the quote:
 //
 //	SHA256(LP(domain) ‖ LP(nonce) ‖ LP(SPKI) ‖ LP(ekm) ‖ LP(SHA256(job key)) ‖
-//	       LP(SHA256(manifest)) ‖ LP(SHA256(challenge)) ‖ LP(SHA256(log)))
+//	       LP(SHA256(manifest)) ‖ LP(SHA256(challenge)) ‖ LP(SHA256(logs)))
 func Bind(p Parts) [32]byte {
 	job, man := sha256.Sum256(p.JobKey), sha256.Sum256(p.Manifest)
-	cha, log := sha256.Sum256(p.Challenge), sha256.Sum256(p.Log)
+	cha, log := sha256.Sum256(p.Challenge), sha256.Sum256(p.Logs)
 	return sha256.Sum256(doc.LP([]byte(bindDomain), p.Nonce[:], p.SPKI[:], p.EKM, job[:], man[:], cha[:], log[:]))
 }
 

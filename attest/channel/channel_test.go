@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"cipherdeck/attest"
+	"cipherdeck/attest/device"
 	"cipherdeck/attest/eventlog"
 	"cipherdeck/attest/manifest"
 	"cipherdeck/attest/softtpm"
@@ -56,12 +57,23 @@ func newServer(t testing.TB) *server {
 		t.Fatal(err)
 	}
 	s.spki = SPKI(s.cert.Leaf)
-	tpm := softtpm.New(softtpm.Config{Seed: [32]byte{1}, ResetCount: 3})
+	tpm, err := softtpm.StartSeeded(softtpm.Config{Seed: [32]byte{1}, ResetCount: 3}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev, err := device.NewSoft(tpm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ek, err := tpm2.NewEK(tpm, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ak, err := tpm2.NewAK(tpm)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.machine = Machine{TPM: tpm, AK: ak, SPKI: s.spki, JobKey: []byte("job public key")}
+	s.machine = Machine{TPM: tpm, AK: ak, EK: ek, EKChain: dev.Chain, SPKI: s.spki, JobKey: []byte("job public key")}
 	b, err := eventlog.NewBuilder(tpm)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +108,7 @@ func newServer(t testing.TB) *server {
 	if s.machine.Manifest, err = manifest.Sign(s.golden, signer); err != nil {
 		t.Fatal(err)
 	}
-	s.policy = attest.Policy{Product: product, Signers: [][]byte{pub}, Threshold: 1, MinVersion: 7}
+	s.policy = attest.Policy{Product: product, Signers: [][]byte{pub}, Threshold: 1, MinVersion: 7, Enrol: true}
 	return s
 }
 
@@ -105,6 +117,7 @@ func (s *server) listen(t testing.TB, cert tls.Certificate, answer http.Handler)
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle(Path, answer)
+	mux.Handle(EnrolPath, answer)
 	mux.HandleFunc("/payload", func(w http.ResponseWriter, q *http.Request) {
 		b, _ := io.ReadAll(q.Body)
 		s.served <- string(b)
@@ -174,6 +187,7 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 type record struct {
 	cs                  tls.ConnectionState
 	challenge, evidence []byte
+	enrolled            *attest.Enrolment
 }
 
 func (s *server) record(t testing.TB) record {
@@ -190,13 +204,29 @@ func (s *server) record(t testing.TB) record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return record{c.ConnectionState(), challenge, evidence}
+	script, err := transcribe(c.ConnectionState(), challenge, evidence, "deck", judgedAt())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, e, err := script.Parts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.enrol(script, e, ch, judgedAt()); err != nil || script.Enrolled == nil {
+		t.Fatalf("enrol: %v", err)
+	}
+	return record{c.ConnectionState(), challenge, evidence, script.Enrolled}
 }
 
 func (s *server) judge(t testing.TB, r record) (*attest.Verdict, error) {
 	t.Helper()
-	return Judge(t.Context(), r.cs, r.challenge, r.evidence, s.policy, "deck", time.Unix(1000, 0))
+	p := s.policy
+	p.Enrolled = r.enrolled
+	return Judge(t.Context(), r.cs, r.challenge, r.evidence, p, "deck", judgedAt())
 }
+
+// judgedAt is after the software TPM's certificate was made, which is now.
+func judgedAt() time.Time { return time.Now() }
 
 // Every bit that a server sends is covered by some link.
 func TestEveryFlippedBitIsRefused(t *testing.T) {

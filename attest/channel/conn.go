@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ type Conn struct {
 
 	tls     *tls.Conn
 	subject string
+	in      *bufio.Reader // of the exchange alone
+	script  *Transcript
 	asked   atomic.Bool
 	passed  atomic.Bool
 	payload atomic.Int64
@@ -62,20 +65,16 @@ func (c *Conn) attest(ctx context.Context, policy attest.Policy) (*attest.Verdic
 	if err != nil {
 		return nil, err
 	}
-	evidence, err := c.exchange(challenge)
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("attest %s: %w", c.subject, context.Cause(ctx))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("attest %s: %w", c.subject, err)
-	}
 	now := time.Now
 	if c.Now != nil {
 		now = c.Now
 	}
-	v, err := Judge(ctx, c.tls.ConnectionState(), challenge, evidence, policy, c.subject, now())
+	v, err := c.converse(ctx, challenge, policy, now())
+	if ctx.Err() != nil {
+		return v, fmt.Errorf("attest %s: %w", c.subject, context.Cause(ctx))
+	}
 	if err != nil {
-		return v, err
+		return v, fmt.Errorf("attest %s: %w", c.subject, err)
 	}
 	if !stop() {
 		return v, fmt.Errorf("attest %s: %w", c.subject, context.Cause(ctx))
@@ -83,16 +82,55 @@ func (c *Conn) attest(ctx context.Context, policy attest.Policy) (*attest.Verdic
 	return v, nil
 }
 
-// exchange sends the request by hand on the TLS connection, since no HTTP
-// client may own it before the verdict.
+// converse is the exchange: challenge, evidence, and for a machine that is good
+// but for never having been enrolled, a credential.
+func (c *Conn) converse(ctx context.Context, challenge []byte, policy attest.Policy, now time.Time) (*attest.Verdict, error) {
+	evidence, err := c.exchange(challenge)
+	if err != nil {
+		return nil, err
+	}
+	if c.script, err = transcribe(c.tls.ConnectionState(), challenge, evidence, c.subject, now); err != nil {
+		return nil, err
+	}
+	ch, e, err := c.script.Parts()
+	if err != nil {
+		return nil, err
+	}
+	if !stranger(e, policy.Enrolled, now) {
+		c.script.Enrolled = policy.Enrolled
+		return c.script.Judge(ctx, policy, now)
+	}
+	before := policy
+	before.Enrol, before.Enrolled = false, nil
+	if v, err := c.script.Judge(ctx, before, now); err != nil {
+		return v, err
+	}
+	if err := c.enrol(c.script, e, ch, now); err != nil {
+		return nil, err
+	}
+	policy.Enrolled = nil // it was of another key, or too old
+	return c.script.Judge(ctx, policy, now)
+}
+
+// Transcript is the exchange that the verdict was reached by; nil before it.
+func (c *Conn) Transcript() *Transcript { return c.script }
+
 func (c *Conn) exchange(challenge []byte) ([]byte, error) {
-	req := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: cipherdeck\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", Path, MediaType, len(challenge))
-	if _, err := c.tls.Write(append(req, challenge...)); err != nil {
+	return c.post(Path, challenge, MaxEvidence)
+}
+
+// post sends a request by hand on the TLS connection, since no HTTP client may
+// own it before the verdict.
+func (c *Conn) post(path string, body []byte, limit int64) ([]byte, error) {
+	req := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: cipherdeck\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", path, MediaType, len(body))
+	if _, err := c.tls.Write(append(req, body...)); err != nil {
 		return nil, err
 	}
 	const maxHeader = 8 << 10
-	in := bufio.NewReader(io.LimitReader(c.tls, MaxEvidence+maxHeader))
-	rsp, err := http.ReadResponse(in, nil)
+	if c.in == nil {
+		c.in = bufio.NewReader(io.LimitReader(c.tls, MaxEvidence+2*maxHeader+sha256.Size))
+	}
+	rsp, err := http.ReadResponse(c.in, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrResponse, err)
 	}
@@ -103,19 +141,19 @@ func (c *Conn) exchange(challenge []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: content type %q, want %q", ErrResponse, rsp.Header.Get("Content-Type"), MediaType)
 	case rsp.ContentLength < 0 || len(rsp.TransferEncoding) != 0:
 		return nil, fmt.Errorf("%w: no Content-Length", ErrResponse)
-	case rsp.ContentLength > MaxEvidence:
-		return nil, fmt.Errorf("%w: %d bytes, limit %d", ErrResponse, rsp.ContentLength, MaxEvidence)
+	case rsp.ContentLength > limit:
+		return nil, fmt.Errorf("%w: %d bytes, limit %d", ErrResponse, rsp.ContentLength, limit)
 	case rsp.Close:
 		return nil, fmt.Errorf("%w: server closes the connection", ErrResponse)
 	}
-	var body bytes.Buffer
-	if _, err := io.CopyN(&body, rsp.Body, rsp.ContentLength); err != nil {
+	var got bytes.Buffer
+	if _, err := io.CopyN(&got, rsp.Body, rsp.ContentLength); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrResponse, err)
 	}
-	if n := in.Buffered(); n != 0 {
+	if n := c.in.Buffered(); n != 0 {
 		return nil, fmt.Errorf("%w: %d bytes after it", ErrResponse, n)
 	}
-	return body.Bytes(), nil
+	return got.Bytes(), nil
 }
 
 // Payload is how many bytes were given to TLS after the verdict.

@@ -12,41 +12,14 @@ import (
 )
 
 // Judge holds evidence, the answer to our own challenge on the connection cs,
-// against policy. It is used for the first verdict on a connection and for
-// every later one.
-//
-// The error is nil only for a verdict that is OK. It wraps attest.ErrRefused
-// when the evidence is not good enough; the verdict then says which link
-// broke, and is nil when the bytes could not even be read. Other errors mean
-// that no question could be asked: ErrChallenge, ErrTLS, tpm2.ErrAsk.
+// against policy: for a later challenge on a connection that has a verdict. The
+// errors are those of Transcript.Judge, and ErrTLS.
 func Judge(ctx context.Context, cs tls.ConnectionState, challenge, evidence []byte, policy attest.Policy, subject string, now time.Time) (*attest.Verdict, error) {
-	c, err := parseChallenge(challenge)
+	t, err := transcribe(cs, challenge, evidence, subject, now)
 	if err != nil {
 		return nil, err
 	}
-	if len(cs.PeerCertificates) == 0 {
-		return nil, fmt.Errorf("%w: no server certificate", ErrTLS)
-	}
-	ekm, err := exporter(&cs, c.Nonce)
-	if err != nil {
-		return nil, err
-	}
-	e, err := parseEvidence(evidence)
-	if err != nil {
-		return nil, err
-	}
-	spki := SPKI(cs.PeerCertificates[0])
-	bind := Bind(Parts{
-		Nonce: c.Nonce, SPKI: spki, EKM: ekm, JobKey: e.JobKey,
-		Manifest: e.Manifest, Challenge: challenge, Log: e.AppLog,
-	})
-	v, err := tpm2.Verifier{PCRs: c.PCRs, Bank: c.Bank}.Verify(ctx, e, attest.Expect{
-		Bind: bind[:], Subject: subject, SPKI: spki, Policy: policy, Now: now,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return v, refusal(v)
+	return t.Judge(ctx, policy, now)
 }
 
 func parseEvidence(raw []byte) (attest.Evidence, error) {

@@ -21,6 +21,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cipherdeck/attest"
@@ -64,7 +65,9 @@ func Verify(chain [][]byte, added []attest.Root, now time.Time) (Made, error) {
 	}
 	var a *anchors
 	if marked(certs) {
-		a = selfMade(certs)
+		if a, err = selfMade(certs); err != nil {
+			return Made{}, err
+		}
 	} else if a, err = accepted(added); err != nil {
 		return Made{}, err
 	}
@@ -76,6 +79,9 @@ func Verify(chain [][]byte, added []attest.Root, now time.Time) (Made, error) {
 	})
 	if err != nil {
 		return Made{}, fmt.Errorf("%w: issuer %q: %w", ErrChain, clean(leaf.Issuer.CommonName), err)
+	}
+	if i := unused(certs, found); i > 0 {
+		return Made{}, fmt.Errorf("%w: certificate %d belongs to no chain", ErrChain, i)
 	}
 	return a.conclude(found, device), nil
 }
@@ -147,6 +153,21 @@ func checkLeaf(c *x509.Certificate) (device string, err error) {
 	}
 	c.UnhandledCriticalExtensions = left
 	return device, nil
+}
+
+// unused is the number of the first certificate that is in no chain: nothing
+// that is sent goes unchecked. 0 when there is none.
+func unused(certs []*x509.Certificate, found [][]*x509.Certificate) int {
+	for i, c := range certs[1:] {
+		used := false
+		for _, chain := range found {
+			used = used || slices.ContainsFunc(chain, c.Equal)
+		}
+		if !used {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // conclude picks the chain with the strongest root.

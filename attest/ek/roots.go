@@ -33,11 +33,14 @@ func (a *anchors) add(r attest.Root) error {
 
 // selfMade accepts the last certificate of a chain that bears the mark, for
 // nothing more than software.
-func selfMade(certs []*x509.Certificate) *anchors {
+func selfMade(certs []*x509.Certificate) (*anchors, error) {
 	a, last := newAnchors(), certs[len(certs)-1]
+	if err := last.CheckSignature(last.SignatureAlgorithm, last.RawTBSCertificate, last.Signature); err != nil {
+		return nil, fmt.Errorf("%w: the last certificate does not sign itself: %w", ErrChain, err)
+	}
 	a.roots.AddCert(last)
 	a.known[sha256.Sum256(last.Raw)] = attest.Root{Name: "itself", Kind: attest.RootSoftware}
-	return a
+	return a, nil
 }
 
 func accepted(added []attest.Root) (*anchors, error) {

@@ -89,8 +89,8 @@ func (t *trial) enrolled() (attest.State, string) {
 		return unchecked("no credential was activated")
 	case len(t.e.EK) == 0:
 		return fail("the AK was enrolled with an endorsement key, and none is shown now")
-	case e.EK != id.Of(t.ekKey.SPKI):
-		return fail("enrolled with another endorsement key: %s, now %s", short(e.EK[:]), short(idOf(t.ekKey.SPKI)))
+	case e.EK != id.Of(t.e.EK):
+		return fail("enrolled with another endorsement key: %s, now %s", short(e.EK[:]), short(idOf(t.e.EK)))
 	case !bytes.Equal(e.AKName, t.key.Name):
 		return fail("enrolled with another AK: %s, now %s", short(e.AKName), short(t.key.Name))
 	}

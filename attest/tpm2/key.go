@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 
 	"cipherdeck/attest/wire"
@@ -88,24 +89,50 @@ type EndorsementKey struct {
 	Name []byte
 }
 
-// ParseEK reads the TPMT_PUBLIC of an endorsement key: a storage key that was
-// made in its TPM and cannot leave it (TCG EK Credential Profile, annex B).
-// Errors wrap ErrEK, ErrAlgorithm or ErrSyntax.
+// ParseEK reads the TPMT_PUBLIC of an endorsement key as the standard templates
+// make it (TCG EK Credential Profile 2.6, annex B): a storage key that was made
+// in its TPM and cannot leave it, opened by the endorsement hierarchy. Errors
+// wrap ErrEK, ErrAlgorithm or ErrSyntax.
 func ParseEK(b []byte) (EndorsementKey, error) {
 	p, err := parsePublic(b)
 	if err != nil {
 		return EndorsementKey{}, fmt.Errorf("EK: %w", err)
 	}
-	const must = wire.AttrFixedTPM | wire.AttrFixedParent | wire.AttrSensitiveDataOrigin | wire.AttrRestricted | wire.AttrDecrypt
-	if p.attrs&must != must || p.attrs&wire.AttrSign != 0 {
-		return EndorsementKey{}, fmt.Errorf("%w: attributes %08x, want all of %08x and not sign", ErrEK, p.attrs, uint32(must))
+	const low = wire.AttrFixedTPM | wire.AttrFixedParent | wire.AttrSensitiveDataOrigin | wire.AttrAdminWithPolicy | wire.AttrRestricted | wire.AttrDecrypt
+	want := uint32(low)
+	if hex.EncodeToString(p.policy) != policyA {
+		want |= wire.AttrUserWithAuth // the high range
 	}
-	if p.sym != wire.AlgAES || p.symBits < 128 || p.scheme != wire.AlgNull {
-		return EndorsementKey{}, fmt.Errorf("%w: EK must protect with AES and have no scheme", ErrAlgorithm)
+	if p.attrs != want {
+		return EndorsementKey{}, fmt.Errorf("%w: attributes %08x, want %08x", ErrEK, p.attrs, want)
+	}
+	if !standardPolicy(p.policy) {
+		return EndorsementKey{}, fmt.Errorf("%w: its policy %s is none of the standard ones", ErrEK, short(p.policy))
+	}
+	if p.sym != wire.AlgAES || p.symBits != 128 && p.symBits != 256 || p.symMode != wire.AlgCFB || p.scheme != wire.AlgNull {
+		return EndorsementKey{}, fmt.Errorf("%w: EK must protect with AES in CFB mode and have no scheme", ErrAlgorithm)
 	}
 	spki, err := x509.MarshalPKIXPublicKey(p.key)
 	if err != nil {
 		return EndorsementKey{}, fmt.Errorf("%w: EK: %w", ErrSyntax, err)
 	}
 	return EndorsementKey{Key: p.key, SPKI: spki, Name: p.name}, nil
+}
+
+// policyA is TPM2_PolicySecret with the endorsement hierarchy, in SHA-256.
+const policyA = "837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa"
+
+// standardPolicy reports whether p is PolicyA (SHA-256), or PolicyB with SHA-256
+// or SHA-384 (EK Credential Profile, B.6).
+func standardPolicy(p []byte) bool {
+	for _, want := range []string{
+		policyA,
+		"ca3d0a99a2b93906f7a3342414efcfb3a385d44cd1fd459089d19b5071c0b7a0",
+		"b26e7d28d11a50bc53d882bcf5fd3a1a074148bb35d3b4e4cb1c0ad9bde419cacb47ba09699646150f9fc000f3f80e12",
+	} {
+		if hex.EncodeToString(p) == want {
+			return true
+		}
+	}
+	return false
 }

@@ -20,6 +20,7 @@ type public struct {
 	policy  []byte
 	sym     uint16 // 0x10: none, so no storage key
 	symBits uint16
+	symMode uint16
 	scheme  uint16
 	hash    uint16           // of the scheme
 	key     crypto.PublicKey // *ecdsa.PublicKey or *rsa.PublicKey
@@ -37,7 +38,7 @@ func parsePublic(b []byte) (public, error) {
 	p := public{nameAlg: r.U16(), attrs: r.U32(), policy: r.Sized(sha512.Size384)}
 	if p.sym = r.U16(); p.sym != wire.AlgNull {
 		p.symBits = r.U16()
-		r.U16() // mode: one that the cipher allows, or the TPM would not have made the key
+		p.symMode = r.U16()
 	}
 	if p.scheme = r.U16(); p.scheme != wire.AlgNull {
 		p.hash = r.U16()

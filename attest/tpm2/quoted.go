@@ -72,7 +72,7 @@ func (t *trial) pcrs() (attest.State, string) {
 func (t *trial) clock() (attest.State, string) {
 	now := t.quoted.Boot
 	here := fmt.Sprintf("reset %d, restart %d, firmware %x", now.ResetCount, now.RestartCount, now.Firmware)
-	last := t.x.Last
+	last := t.x.Policy.Last
 	switch {
 	case last == nil && !now.Safe:
 		return warn("first verdict; the TPM says its clock may have gone back; %s", here)
