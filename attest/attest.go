@@ -16,9 +16,11 @@ package attest
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"time"
 
+	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/tlog"
 )
@@ -187,6 +189,11 @@ type Verdict struct {
 // changes with the TPM, the AK or the people whose manifests are accepted. It
 // is SHA-256 of LP(EK) ‖ LP(AK name) ‖ LP(signer) for each signer, sorted.
 type Identity [32]byte
+
+// IdentityOf hashes the parts, each behind its length.
+func IdentityOf(parts ...[]byte) Identity {
+	return sha256.Sum256(doc.LP(parts...))
+}
 
 // required lists the links without which a verdict of this type is never OK.
 func required(typ string) []string {

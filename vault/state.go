@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cipherdeck/attest"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/tlog"
 	"cipherdeck/vault/journal"
@@ -74,7 +75,38 @@ type Server struct {
 	Added     int64    `cbor:"9,keyasint"` // Unix seconds
 
 	// Since version 4.
-	Log ServerLog `cbor:"10,keyasint,omitzero"` // what is known of its journal
+	Log     ServerLog `cbor:"10,keyasint,omitzero"` // what is known of its journal
+	Machine Machine   `cbor:"11,keyasint,omitzero"` // what it proved of itself
+}
+
+// Machine is what a machine proved of itself, and what it is held to. The pins
+// of its identity are EK and Server.AKName.
+type Machine struct {
+	EK       []byte            `cbor:"1,keyasint,omitempty"` // SubjectPublicKeyInfo of its endorsement key
+	Enrolled *attest.Enrolment `cbor:"2,keyasint,omitempty"`
+	Boot     *attest.Boot      `cbor:"3,keyasint,omitempty"` // of the last good verdict that was written down
+	PCRs     []attest.PCRValue `cbor:"4,keyasint,omitempty"` // of it
+	Deny     uint64            `cbor:"5,keyasint,omitempty"` // highest deny list seen
+	Manifest id.ID             `cbor:"6,keyasint,omitzero"`  // of the highest version seen
+	Baseline string            `cbor:"7,keyasint,omitempty"`
+	Roots    []attest.Root     `cbor:"8,keyasint,omitempty"`  // makers that I accept for it besides the shipped ones
+	History  []Judged          `cbor:"9,keyasint,omitempty"`  // oldest first, MaxHistory at most
+	Held     string            `cbor:"10,keyasint,omitempty"` // why no job goes there until a person resumes it
+}
+
+// MaxHistory bounds the history of a machine.
+const MaxHistory = 100
+
+// Judged is one verdict of the past, written down when something was new.
+type Judged struct {
+	_       struct{} `cbor:",toarray"`
+	At      int64    // Unix seconds
+	Word    string
+	Broken  string // the link that broke, "" when none did
+	Resets  uint32
+	Version uint64  // of the manifest
+	Changed []uint8 // registers that differ from the last good verdict
+	Note    string  // for a person
 }
 
 // ServerLog is what I know of a server's journal, and hold it to.

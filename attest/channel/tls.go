@@ -107,3 +107,12 @@ func NewCertificate(key crypto.Signer, hosts ...string) (tls.Certificate, error)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
 }
+
+// SubjectKey is the SubjectPublicKeyInfo of a certificate in DER.
+func SubjectKey(der []byte) ([]byte, error) {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return c.RawSubjectPublicKeyInfo, nil
+}

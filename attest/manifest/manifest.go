@@ -99,6 +99,26 @@ func Open(raw []byte, p attest.Policy) (Opened, error) {
 	return o, check(o.Manifest)
 }
 
+// Peek reads a signed manifest without asking who signed it, for a machine that
+// is to show it. Errors wrap ErrShape.
+func Peek(raw []byte) (attest.Manifest, error) {
+	var m attest.Manifest
+	if len(raw) > MaxBytes {
+		return m, fmt.Errorf("%w: %d bytes, limit %d", ErrShape, len(raw), MaxBytes)
+	}
+	var s doc.Signed
+	if err := doc.Decode(raw, &s); err != nil {
+		return m, fmt.Errorf("%w: %w", ErrShape, err)
+	}
+	if s.Type != attest.ManifestType {
+		return m, fmt.Errorf("%w: a document of type %q", ErrShape, s.Type)
+	}
+	if err := doc.Decode(s.Body, &m); err != nil {
+		return m, fmt.Errorf("%w: %w", ErrShape, err)
+	}
+	return m, check(m)
+}
+
 // Valid holds m against the product and version of p and the time now.
 func Valid(m attest.Manifest, p attest.Policy, now time.Time) error {
 	switch t := now.Unix(); {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"time"
 
 	"cipherdeck/attest"
@@ -8,10 +9,40 @@ import (
 )
 
 // Proven checks that the signed manifest is in the journal of p, by proof (a
-// tlog.Bundle). With no policy nothing is demanded and nothing is checked.
+// tlog.Bundle whose extra data is the leaf). With no policy nothing is demanded
+// and nothing is checked. A proof with fewer witnesses than the policy needs
+// fails; with none needed it warns, since a journal that nobody watches may be
+// shown to one reader only.
 func Proven(signed, proof []byte, p *tlog.Policy, now time.Time) (attest.State, string) {
 	if p == nil {
 		return attest.NotChecked, "no journal is pinned for this server"
 	}
-	return attest.NotChecked, "no inclusion proof is asked for"
+	if len(proof) == 0 {
+		return attest.Warn, "the machine gave no inclusion proof (a server that just started has none yet)"
+	}
+	v, err := proven(signed, proof, *p, now)
+	switch {
+	case err != nil:
+		return attest.Fail, err.Error()
+	case !v.Witnessed():
+		return attest.Fail, fmt.Sprintf("in the journal of %s, %s", v.Origin, v.Word())
+	case v.Need == 0:
+		return attest.Warn, fmt.Sprintf("in the journal of %d leaves, %s", v.Size, v.Word())
+	}
+	return attest.Pass, fmt.Sprintf("in the journal of %d leaves, %s", v.Size, v.Word())
+}
+
+func proven(signed, proof []byte, p tlog.Policy, now time.Time) (tlog.Verdict, error) {
+	b, err := tlog.ParseBundle(proof)
+	if err != nil {
+		return tlog.Verdict{}, err
+	}
+	leaf, err := tlog.OpenLeaf(b.Extra)
+	if err != nil {
+		return tlog.Verdict{}, err
+	}
+	if leaf.Action != tlog.ActManifest || leaf.Doc != tlog.DocTag(signed) {
+		return tlog.Verdict{}, fmt.Errorf("%w: the leaf is of something else than this manifest", tlog.ErrProof)
+	}
+	return b.Verify(p, tlog.LeafHash(b.Extra), now)
 }

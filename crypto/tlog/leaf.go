@@ -22,6 +22,7 @@ const (
 	ActResult      = "result"
 	ActCheck       = "check"     // a check value of a typed secret
 	ActLive        = "live"      // an owner's word for which blobs of a project are needed
+	ActManifest    = "manifest"  // the golden manifest that a server shows
 	ActCollected   = "collected" // which blobs of a project were deleted by it; not signed
 )
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cipherdeck/attest"
+	"cipherdeck/attest/channel"
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
@@ -35,7 +36,9 @@ type Config struct {
 	Bearer    string                // an API key, instead of UID, Device and Account; "": log in
 	Policy    *attest.Policy        // nil: the pin only, as nodes do
 	Now       func() time.Time      // nil: time.Now
-	OnVerdict func(*attest.Verdict) // every verdict, good or not; called from any goroutine
+	// Every verdict, good or not, and the exchange that it was reached by; called
+	// from any goroutine.
+	OnVerdict func(*attest.Verdict, *channel.Transcript)
 	// Every promise of the journal, unread, with the document that it must be about
 	// (nil: one that the client does not know); an error fails the call; from any goroutine.
 	OnPromise func(doc, promise []byte) error

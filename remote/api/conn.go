@@ -90,7 +90,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	ch.Now = c.cfg.Now
 	v, err := ch.Attest(ctx, *c.cfg.Policy)
 	if v != nil && c.cfg.OnVerdict != nil {
-		c.cfg.OnVerdict(v)
+		c.cfg.OnVerdict(v, ch.Transcript())
 	}
 	if errors.Is(err, attest.ErrRefused) {
 		return nil, &RefusedError{Verdict: v, PayloadBytes: ch.Payload(), err: err}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cipherdeck/attest"
+	"cipherdeck/attest/channel"
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/api"
@@ -36,7 +37,7 @@ func age(t *testing.T) *aged {
 	who := rt.Person(t, "analyst")
 	c := rt.Enrolled(t, srv, who, func(c *api.Config) {
 		c.Policy, c.Now = policy, now
-		c.OnVerdict = func(*attest.Verdict) { a.verdicts.Add(1) }
+		c.OnVerdict = func(*attest.Verdict, *channel.Transcript) { a.verdicts.Add(1) }
 	})
 	a.Project = rt.NewProject(t, c, who)
 	a.Project.Now = now

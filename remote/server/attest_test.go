@@ -21,7 +21,7 @@ func TestAttested(t *testing.T) {
 	var seen []*attest.Verdict
 	c := rt.Enrolled(t, srv, rt.Person(t, "analyst"), func(c *api.Config) {
 		c.Policy = policy
-		c.OnVerdict = func(v *attest.Verdict) { seen = append(seen, v) }
+		c.OnVerdict = func(v *attest.Verdict, _ *channel.Transcript) { seen = append(seen, v) }
 	})
 	if _, err := c.Projects(t.Context()); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestRefused(t *testing.T) {
 			var verdict *attest.Verdict
 			k := rt.Client(t, srv, rt.Person(t, "analyst"), func(c *api.Config) {
 				c.Policy = policy
-				c.OnVerdict = func(v *attest.Verdict) { verdict = v }
+				c.OnVerdict = func(v *attest.Verdict, _ *channel.Transcript) { verdict = v }
 			})
 			err := k.Enrol(t.Context())
 			var refused *api.RefusedError

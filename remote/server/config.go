@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"cipherdeck/attest/device"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/tlog"
 	"cipherdeck/remote/store/jetstream"
@@ -42,10 +43,14 @@ type Config struct {
 	NATSReplicas    int      `json:"nats_replicas" cbor:"-"`           // 1, 3 or 5
 	UnsafeNATSSync  bool     `json:"unsafe_nats_sync" cbor:"11,keyasint,omitempty"`
 
-	Blobs      rooms.Place  `json:"blobs" cbor:"-"`       // where ciphertext is kept
-	Mirror     *rooms.Place `json:"mirror" cbor:"-"`      // where a second copy of it is; null: there is none
-	SFTP       string       `json:"sftp" cbor:"-"`        // host:port of a door for SFTP clients; "": there is none
-	GraceHours int          `json:"grace_hours" cbor:"-"` // that a blob must have been unneeded for before it is deleted
+	Blobs       rooms.Place  `json:"blobs" cbor:"-"`        // where ciphertext is kept
+	Mirror      *rooms.Place `json:"mirror" cbor:"-"`       // where a second copy of it is; null: there is none
+	TPM         string       `json:"tpm" cbor:"-"`          // "soft", "swtpm" or a path such as /dev/tpmrm0; what it is worth is for its maker's certificate to say
+	FirmwareLog string       `json:"firmware_log" cbor:"-"` // file with the firmware's event log; "": the kernel's, with a TPM of the machine
+	IMALog      string       `json:"ima_log" cbor:"-"`      // file with the kernel's list of measured files; "": the kernel's
+
+	SFTP       string `json:"sftp" cbor:"-"`        // host:port of a door for SFTP clients; "": there is none
+	GraceHours int    `json:"grace_hours" cbor:"-"` // that a blob must have been unneeded for before it is deleted
 
 	Product            string `json:"product" cbor:"1,keyasint"`
 	Enrolment          string `json:"enrolment" cbor:"2,keyasint"` // "open": who comes may make himself known
@@ -138,6 +143,11 @@ func (c Config) Check() error {
 	} {
 		if f.v < f.min || f.v > f.max {
 			return fmt.Errorf("%w: %s: %d, want %d to %d", ErrConfig, f.name, f.v, f.min, f.max)
+		}
+	}
+	if c.TPM != "" {
+		if err := device.Check(c.TPM); err != nil {
+			return fmt.Errorf("%w: tpm: %w", ErrConfig, err)
 		}
 	}
 	if err := c.checkPlaces(); err != nil {

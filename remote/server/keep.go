@@ -5,22 +5,24 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
-	"cipherdeck/attest/softtpm"
+	"cipherdeck/attest/device"
+	"cipherdeck/attest/manifest"
 	"cipherdeck/remote/store/file"
 )
 
 // Names in the data directory.
 const (
 	TLSKeyFile   = "tls.key"
-	softTPMFile  = "softtpm"
+	softTPMFile  = device.SoftFile
 	ManifestFile = "manifest.bin"
 	storeDir     = "store"
 	blobDir      = "blobs"
@@ -64,36 +66,37 @@ func newTLSKey(path string) (*ecdsa.PrivateKey, error) {
 	return key, file.Write(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// softTPM starts the software TPM on the seed in the data directory: a seed of
-// 32 bytes and a count of starts, which is part of every quote.
-func softTPM(dir string) (*softtpm.TPM, error) {
-	path := filepath.Join(dir, softTPMFile)
-	var c softtpm.Config
-	raw, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		_, _ = rand.Read(c.Seed[:]) // never fails: see crypto/rand
-	case err != nil:
-		return nil, err
-	case len(raw) != len(c.Seed)+4:
-		return nil, fmt.Errorf("%s: %d bytes, want %d", path, len(raw), len(c.Seed)+4)
-	default:
-		c.Seed = [32]byte(raw)
-		c.ResetCount = binary.BigEndian.Uint32(raw[len(c.Seed):])
+// openTPM opens the TPM of the configuration, with its state in the data
+// directory.
+func openTPM(c Config, dir string) (*device.Device, error) {
+	spec := c.TPM
+	if spec == "" {
+		spec = device.Soft
 	}
-	c.ResetCount++
-	if err := file.Write(path, binary.BigEndian.AppendUint32(c.Seed[:], c.ResetCount)); err != nil {
-		return nil, err
+	d, err := device.Open(spec, dir)
+	if err != nil {
+		return nil, fmt.Errorf("tpm: %w", err)
 	}
-	return softtpm.New(c), nil
+	return d, nil
 }
 
 // loadManifest is the signed manifest that goes into the evidence; nil when
-// there is none, so that a client refuses at the manifest and says so.
-func loadManifest(dir string) ([]byte, error) {
+// there is none, so that a client refuses at the manifest and says so. One that
+// is not well formed is an error: whoever put it there wants it to be shown.
+func loadManifest(dir string, now time.Time, log *slog.Logger) ([]byte, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, ManifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return raw, err
+	if err != nil {
+		return nil, err
+	}
+	m, err := manifest.Peek(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ManifestFile, err)
+	}
+	if end := time.Unix(m.NotAfter, 0); !now.Before(end) {
+		log.Warn("the manifest has ended: clients that attest will refuse", "file", ManifestFile, "ended", end.UTC().Format(time.DateOnly))
+	}
+	return raw, nil
 }

@@ -14,10 +14,11 @@ import (
 
 // The events of a server's log, in this order, before "ready".
 const (
-	eventBinary = "binary"
-	eventConfig = "config"
-	eventTLSKey = "tls-key"
-	eventJobKey = "job-key"
+	eventBinary   = "binary"
+	eventConfig   = "config"
+	eventManifest = "manifest"
+	eventTLSKey   = "tls-key"
+	eventJobKey   = "job-key"
 )
 
 // Golden is what a manifest has to say of a server that runs this very program
@@ -34,6 +35,7 @@ func Golden(c Config) ([]attest.Golden, error) {
 	return []attest.Golden{
 		{Name: eventBinary, Any: [][32]byte{binary}},
 		{Name: eventConfig, Any: [][32]byte{config}},
+		{Name: eventManifest, Bound: true},
 		{Name: eventTLSKey, Bound: true},
 		{Name: eventJobKey, Bound: true},
 		{Name: eventlog.Ready, Any: [][32]byte{eventlog.ReadyDigest()}},
@@ -42,7 +44,7 @@ func Golden(c Config) ([]attest.Golden, error) {
 
 // measure logs what is about to run and extends PCR 14 with it. After it the
 // log is closed: nothing may be added while the server runs.
-func measure(tpm transport.TPM, c Config, spki [32]byte, jobKey []byte) ([]byte, error) {
+func measure(tpm transport.TPM, c Config, manifest []byte, spki [32]byte, jobKey []byte) ([]byte, error) {
 	binary, err := binaryDigest()
 	if err != nil {
 		return nil, err
@@ -62,6 +64,7 @@ func measure(tpm transport.TPM, c Config, spki [32]byte, jobKey []byte) ([]byte,
 	}{
 		{eventBinary, binary, "the running program"},
 		{eventConfig, config, "the configuration, without listen and data_dir"},
+		{eventManifest, sha256.Sum256(manifest), "the signed manifest; of no bytes when there is none"},
 		{eventTLSKey, spki, "the TLS key, SubjectPublicKeyInfo"},
 		{eventJobKey, sha256.Sum256(jobKey), "the key for sealed jobs; of no bytes when there is none"},
 	} {

@@ -54,6 +54,7 @@ func TestRights(t *testing.T) {
 		//                                                  nobody wrong expired stranger auditor reader writer admin owner idle busy other  key one off low bad
 		"GET /v1/meta":                             ". . . . . . . . . . . .  . . . . .",
 		"POST /v1/attest":                          ". . . . . . . . . . . .  . . . . .",
+		"POST /v1/attest/enrol":                    ". . . . . . . . . . . .  . . . . .",
 		"POST /v1/auth/challenge":                  ". . . . . . . . . . . .  . . . . .",
 		"POST /v1/auth/login":                      ". . . . . . . . . . . .  . . . . .",
 		"PUT /v1/accounts/" + s.owner.UID.String(): ". . . . . . . . . . . .  . . . . .",

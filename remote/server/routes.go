@@ -43,6 +43,7 @@ func routes(c Config) []route {
 	return []route{
 		{"GET", "/v1/meta", anybody, 0, 0, false, (*Server).meta},
 		{"POST", "/v1/attest", anybody, 0, maxSmall, false, (*Server).attest},
+		{"POST", "/v1/attest/enrol", anybody, 0, maxSmall, false, (*Server).attest},
 		{"POST", "/v1/auth/challenge", anybody, 0, maxSmall, false, (*Server).challenge},
 		{"POST", "/v1/auth/login", anybody, 0, maxSmall, false, (*Server).login},
 		{"PUT", "/v1/accounts/{uid}", anybody, 0, chain.MaxGenesis, false, (*Server).enrol},

@@ -30,6 +30,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"cipherdeck/attest/channel"
+	"cipherdeck/attest/device"
 	"cipherdeck/attest/tpm2"
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
@@ -81,6 +82,9 @@ type Server struct {
 	alarms    *rate.Limiter // of those that the server raises itself
 	responder *channel.Responder
 	ak        *tpm2.AK
+	ek        *tpm2.EK
+	device    *device.Device // nil when the TPM is the caller's
+	manifest  []byte
 	http      *http.Server
 	ln        net.Listener
 	control   *http.Server
@@ -139,6 +143,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	if err := s.openJournal(ctx, o); err != nil {
+		return err
+	}
+	if err := s.recordManifest(ctx); err != nil {
 		return err
 	}
 	if _, err := s.Reconcile(ctx, false); err != nil {
@@ -204,28 +211,7 @@ func (s *Server) identity(o Options) (tls.Certificate, error) {
 		return cert, err
 	}
 	s.pin = channel.SPKI(cert.Leaf)
-	tpm := o.TPM
-	if tpm == nil {
-		if tpm, err = softTPM(o.DataDir); err != nil {
-			return cert, err
-		}
-	}
-	log, err := measure(tpm, s.cfg, s.pin, nil)
-	if err != nil {
-		return cert, err
-	}
-	if s.ak, err = tpm2.NewAK(tpm); err != nil {
-		return cert, err
-	}
-	manifest, err := loadManifest(o.DataDir)
-	if err != nil {
-		return cert, err
-	}
-	if manifest == nil {
-		s.log.Warn("there is no manifest: clients that attest will refuse", "file", filepath.Join(o.DataDir, ManifestFile))
-	}
-	s.responder = channel.NewResponder(channel.Machine{TPM: tpm, AK: s.ak, SPKI: s.pin, Log: log, Manifest: manifest, JobKey: []byte{}})
-	return cert, nil
+	return cert, s.attestable(o)
 }
 
 func (s *Server) serve(cert tls.Certificate, handler http.Handler) {
@@ -240,6 +226,7 @@ func (s *Server) serve(cert tls.Certificate, handler http.Handler) {
 	tl := tls.NewListener(newCapped(s.ln, s.cfg.MaxConnections), channel.ServerTLS(cert))
 	s.work.Go(func() { s.jobs.hub.follow(s.stopping, s.engine.Docs(), "jobs", s.log) })
 	s.work.Go(s.tidy)
+	s.work.Go(s.proveManifest)
 	go func() { s.served <- s.http.Serve(tl) }()
 }
 
@@ -330,8 +317,14 @@ func (s *Server) close() error {
 		all = append(all, s.door.Close())
 	}
 	s.work.Wait()
+	if s.ek != nil {
+		all = append(all, s.ek.Close())
+	}
 	if s.ak != nil {
 		all = append(all, s.ak.Close())
+	}
+	if s.device != nil {
+		all = append(all, s.device.Close())
 	}
 	if s.journal != nil {
 		all = append(all, s.journal.Close())

@@ -3,6 +3,7 @@ package action
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,10 +32,6 @@ func serverActions() []*Action {
 		{ID: "server.list", Title: "List pinned servers", Vault: true,
 			Help: "Reads the vault only; no server is asked.",
 			Run:  runServerList},
-		{ID: "attest", Title: "Make a server prove what it runs", Keys: []string{"a"}, Screen: "servers", Vault: true,
-			Help: "Opens a connection, sends a fresh challenge and nothing else, and checks each link of the answer. Exit code 4 when a link is broken.",
-			Args: []Arg{{Name: "server", Help: "name of the pinned server", Default: "main"}},
-			Can:  needsServer, Run: runAttest},
 		{ID: "manifest.make", Title: "Sign a golden manifest for a server",
 			Help: "Measures this program (or --binary) and a configuration as serve will, and signs the result. Put the file into the server's data_dir as manifest.bin before it starts; hand the signer's public key to users.",
 			Args: []Arg{{Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}, {Name: "key", Flag: "key", Help: "file of the signer's key, made when missing", Need: true}, config,
@@ -42,8 +39,9 @@ func serverActions() []*Action {
 				{Name: "days", Flag: "days", Default: "90", Help: "how long it is valid"}, {Name: "note", Flag: "note", Help: "a word about the signer"}},
 			Run: runManifest},
 		{ID: "serve", Title: "Run a server", Daemon: true,
-			Help: "Stores ciphertext and hands jobs to nodes. It measures itself into a software TPM, which proves the protocol and nothing about the machine. Prints its pairing code.",
+			Help: "Stores ciphertext and hands jobs to nodes. It measures itself into a TPM, by default one in software, which proves the protocol and nothing about the machine. Prints its pairing code.",
 			Args: []Arg{config, {Name: "data", Flag: "data", Help: "folder of its state; overrides data_dir"}, {Name: "listen", Flag: "listen", Help: "host:port; overrides listen"},
+				{Name: "tpm", Flag: "tpm", Help: "soft (the default, a demonstration), swtpm, or a path such as /dev/tpmrm0; overrides tpm"},
 				{Name: "sftp", Flag: "sftp", Help: "host:port of a door for SFTP clients, which takes and gives ciphertext only; off without it"},
 				{Name: "nats", Flag: "nats", Many: true, Help: "nats:// or tls:// URL of a cluster that keeps documents and jobs; overrides nats_servers"},
 				{Name: "nats-creds", Flag: "nats-creds", Help: "file with its credentials or NKEY seed; overrides nats_credentials"},
@@ -112,21 +110,6 @@ func runServerList(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Resu
 	return r, err
 }
 
-func runAttest(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	v, err := a.Attest(ctx, args.Get("server"))
-	if v == nil {
-		return Result{}, err
-	}
-	r, view := Result{Text: VerdictLines(v)}, viewVerdict(v)
-	if err == nil {
-		if view.MayLose, err = a.MayLose(ctx, args.Get("server")); view.MayLose {
-			r.Text = append(r.Text, "  ! its store may lose what it acknowledged: its operator runs it with --unsafe-nats-sync; keep your own copies")
-		}
-	}
-	r.Data = view
-	return r, err
-}
-
 // verdictView is a verdict in JSON.
 type verdictView struct {
 	Word     string     `json:"verdict"`
@@ -137,6 +120,32 @@ type verdictView struct {
 	Evidence id.ID      `json:"evidence"`
 	MayLose  bool       `json:"may_lose_writes"` // by the server's own word: not a link of the proof
 	Links    []linkView `json:"links"`
+	Maker    string     `json:"maker"`
+	Baseline string     `json:"baseline"`
+	PCRs     []pcrView  `json:"pcrs"`
+}
+
+type pcrView struct {
+	Index   uint8       `json:"index"`
+	Meaning string      `json:"meaning"`
+	Value   string      `json:"value"`
+	Want    []string    `json:"want"`
+	State   string      `json:"state"`
+	Diff    string      `json:"diff"`
+	Events  []eventView `json:"events"`
+}
+
+type eventView struct {
+	Type    string `json:"type"`
+	Text    string `json:"text"`
+	Digest  string `json:"digest"`
+	Covered bool   `json:"covered"`
+	First   bool   `json:"first_stray"`
+}
+
+type datumView struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 type linkView struct {
@@ -146,12 +155,29 @@ type linkView struct {
 	Rule      string `json:"rule"`
 	Found     string `json:"found"`
 	NotProven string `json:"not_proven"`
+
+	Why      string      `json:"why"`
+	Evidence []datumView `json:"evidence"`
 }
 
 func viewVerdict(v *attest.Verdict) verdictView {
-	out := verdictView{Word: v.Word(), Root: v.Root.String(), Subject: v.Subject, Version: v.Version, NotAfter: v.NotAfter, Evidence: v.Digest}
+	out := verdictView{Word: v.Word(), Root: v.Root.String(), Subject: v.Subject, Version: v.Version, NotAfter: v.NotAfter, Evidence: v.Digest, Maker: v.Maker, Baseline: v.Baseline, PCRs: []pcrView{}}
 	for _, l := range v.Links {
-		out.Links = append(out.Links, linkView{l.ID, l.State.String(), l.Claim, l.Rule, l.Found, l.NotProven})
+		view := linkView{ID: l.ID, State: l.State.String(), Claim: l.Claim, Rule: l.Rule, Found: l.Found, NotProven: l.NotProven, Why: l.Why, Evidence: []datumView{}}
+		for _, d := range l.Data {
+			view.Evidence = append(view.Evidence, datumView{d.Name, hex.EncodeToString(d.Value)})
+		}
+		out.Links = append(out.Links, view)
+	}
+	for _, r := range v.PCRs {
+		row := pcrView{Index: r.Index, Meaning: r.Meaning, Value: hex.EncodeToString(r.Value), State: r.State.String(), Diff: r.Diff, Want: []string{}, Events: []eventView{}}
+		for _, w := range r.Want {
+			row.Want = append(row.Want, hex.EncodeToString(w))
+		}
+		for _, e := range r.Events {
+			row.Events = append(row.Events, eventView{e.Type, e.Text, hex.EncodeToString(e.Digest), e.Covered, e.First})
+		}
+		out.PCRs = append(out.PCRs, row)
 	}
 	return out
 }
@@ -161,7 +187,7 @@ func VerdictLines(v *attest.Verdict) []string {
 	out := []string{fmt.Sprintf("%s  %s  root: %s", v.Subject, v.Word(), v.Root)}
 	for _, l := range v.Links {
 		out = append(out, fmt.Sprintf("  %s %-11s %-19s %s", l.State.Glyph(), l.State, l.ID, l.Claim))
-		if l.State == attest.Fail {
+		if l.State == attest.Fail || l.State == attest.Warn {
 			out = append(out, "      "+l.Found)
 		}
 	}
@@ -187,6 +213,9 @@ func loadConfig(args Args) (server.Config, error) {
 	}
 	if s := args.Get("sftp"); s != "" {
 		c.SFTP = s
+	}
+	if s := args.Get("tpm"); s != "" {
+		c.TPM = s
 	}
 	return c, c.Check()
 }

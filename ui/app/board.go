@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cipherdeck/attest"
+	"cipherdeck/attest/channel"
 	"cipherdeck/crypto/progress"
 	"cipherdeck/fhe"
 	"cipherdeck/remote/api"
@@ -17,6 +18,7 @@ import (
 type Board struct {
 	mu       sync.Mutex
 	verdicts map[string]Judged
+	scripts  map[string]*channel.Transcript // of the newest exchange
 	runs     []*RunRecord
 	changed  chan struct{}
 }
@@ -63,7 +65,7 @@ type RunRecord struct {
 }
 
 func newBoard() *Board {
-	return &Board{verdicts: map[string]Judged{}, changed: make(chan struct{}, 1)}
+	return &Board{verdicts: map[string]Judged{}, scripts: map[string]*channel.Transcript{}, changed: make(chan struct{}, 1)}
 }
 
 // Changed receives when something on the board changed. Several changes may
@@ -75,6 +77,18 @@ func (b *Board) Verdicts() map[string]Judged {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return maps.Clone(b.verdicts)
+}
+
+func (b *Board) scripted(server string, t *channel.Transcript) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.scripts[server] = t
+}
+
+func (b *Board) script(server string) *channel.Transcript {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.scripts[server]
 }
 
 // Runs is all runs, oldest first.

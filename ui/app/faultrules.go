@@ -165,6 +165,10 @@ func keyFaults() []faultRule {
 // trustFaults are about servers and people that are not who they should be.
 func trustFaults() []faultRule {
 	return []faultRule{
+		{ErrIdentity, "identity-changed", ExitRefused, "send nothing; ask the operator by another channel whether the TPM was replaced. If it was, compare the new words with him, and only then: server forget-machine NAME"},
+		{ErrHeld, "suspended", ExitRefused, "look at what changed (server machine NAME, attest NAME), ask the operator, and then: server resume NAME"},
+		{ErrUnnoticed, "unnoticed", ExitDamaged, "this is a fault of this program: report it with the file"},
+		{channel.ErrTranscript, "not-evidence", ExitInput, "give a file that attest export wrote"},
 		{attest.ErrRefused, "refused", ExitRefused, "run no job there until its operator explains the broken link; a project that is stored there stays unreadable to it"},
 		{attest.ErrNotAttested, "refused", ExitRefused, "do not send anything to this server until it proves what it runs"},
 		{ErrPin, "pin-changed", ExitRefused, cureAsk},

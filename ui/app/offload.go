@@ -29,8 +29,14 @@ func (a *App) place(ctx context.Context, p *project.Project, at Where, sink prog
 			return circuit.Runner{Workers: runtime.GOMAXPROCS(0)}.Run(ctx, j, m, sink)
 		}, nil
 	}
+	if err := a.held(at.Server); err != nil {
+		return nil, nil, err
+	}
 	// A verdict as fresh as can be before anything of a job is sent.
 	if _, err := a.Attest(ctx, at.Server); err != nil {
+		return nil, nil, err
+	}
+	if err := a.held(at.Server); err != nil { // by that very verdict
 		return nil, nil, err
 	}
 	c, err := a.attested(at.Server)

@@ -9,6 +9,7 @@ import (
 	"sort"
 
 	"cipherdeck/attest"
+	"cipherdeck/attest/channel"
 	"cipherdeck/remote/api"
 	"cipherdeck/vault"
 )
@@ -52,7 +53,7 @@ func (a *App) AddServer(name string, code api.Code, signers []ed25519.PublicKey,
 			return fmt.Errorf("%w: server %q: %s; if this is meant, give the new server another name", ErrPin, name, why)
 		}
 		if ok {
-			n.Added, n.Version, n.Log = old.Added, old.Version, old.Log
+			n.Added, n.Version, n.Log, n.AKName, n.Machine = old.Added, old.Version, old.Log, old.AKName, old.Machine
 		}
 		s.Servers[name] = n
 		return nil
@@ -123,11 +124,11 @@ func (a *App) Attest(ctx context.Context, name string) (*attest.Verdict, error) 
 		return nil, err
 	}
 	v, err := c.Attest(ctx)
-	a.board.judged(Judged{Server: name, Verdict: v, Err: err, At: a.Now()})
-	if err != nil {
-		return v, err
+	if changed := a.identityChanged(name, v); changed != nil {
+		err = fmt.Errorf("%w; %w", changed, err)
 	}
-	return v, a.noteVersion(name, v)
+	a.board.judged(Judged{Server: name, Verdict: v, Err: err, At: a.Now()})
+	return v, err
 }
 
 // MayLose asks an attested server whether its store may lose what it
@@ -139,27 +140,6 @@ func (a *App) MayLose(ctx context.Context, name string) (bool, error) {
 	}
 	m, err := c.Meta(ctx)
 	return m.MayLose, err
-}
-
-// noteVersion remembers the highest manifest version, so that there is no way
-// back to an older release.
-func (a *App) noteVersion(name string, v *attest.Verdict) error {
-	known := uint64(0)
-	if err := a.view(func(s vault.State) { known = s.Servers[name].Version }); err != nil || known >= v.Version {
-		return err
-	}
-	err := a.update(func(s *vault.State) error {
-		e, ok := s.Servers[name]
-		if ok && e.Version < v.Version {
-			e.Version = v.Version
-			s.Servers[name] = e
-		}
-		return nil
-	})
-	if err == nil {
-		a.retire(clientKey{name, true})
-	}
-	return err
 }
 
 // retire takes a pool out of use whose policy is not the newest any more: its
@@ -209,14 +189,13 @@ func (a *App) client(k clientKey) (*api.Client, error) {
 		if len(s.Signers) == 0 {
 			return nil, fmt.Errorf("%w: server %q is pinned for storage only; say whose manifests you accept: server add CODE --signer KEY --root KIND", ErrInput, k.server)
 		}
-		cfg.Policy = &attest.Policy{Product: s.Product, Signers: s.Signers, Threshold: s.Threshold, MinRoot: attest.RootKind(s.MinRoot), MinVersion: s.Version}
+		p := policyOf(s)
+		cfg.Policy = &p
 	}
-	cfg.OnVerdict = func(v *attest.Verdict) {
-		if v.OK() {
-			// Also a verdict that a pool reached by itself moves the floor up. A
-			// vault that cannot be saved says so at the next command.
-			_ = a.noteVersion(k.server, v)
-		}
+	cfg.OnVerdict = func(v *attest.Verdict, t *channel.Transcript) {
+		// Also a verdict that a pool reached by itself moves what is known. A
+		// vault that cannot be saved says so at the next command.
+		_ = a.noteVerdict(k.server, v, t)
 	}
 	cfg.OnPromise = a.onPromise(k.server)
 	c := api.New(cfg)

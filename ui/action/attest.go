@@ -1,0 +1,431 @@
+package action
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"cipherdeck/attest"
+	"cipherdeck/attest/ek"
+	"cipherdeck/crypto/id"
+	"cipherdeck/crypto/progress"
+	"cipherdeck/ui/app"
+)
+
+func attestActions() []*Action {
+	name := Arg{Name: "server", Help: "name of the pinned server", Default: "main"}
+	file := Arg{Name: "file", Help: "file of attest export", Need: true}
+	return []*Action{
+		{ID: "attest", Title: "Make a server prove what it runs", Keys: []string{"a"}, Screen: "servers", Vault: true,
+			Help: "Opens a connection, sends a fresh challenge and nothing else, and checks each link of the answer. --detail LINK shows one link whole: claim, evidence, rule, what it does not prove. --pcrs shows each register. Exit code 4 when a link is broken.",
+			Args: []Arg{name, {Name: "detail", Flag: "detail", Help: "link to show whole, e.g. quote.binding; all for every one"}, {Name: "pcrs", Flag: "pcrs", Switch: true, Help: "show the registers and their events"}},
+			Can:  needsServer, Run: runAttest},
+		{ID: "attest.export", Title: "Save an attestation, to be judged again", Vault: true,
+			Help: "Attests a server now and writes challenge, evidence and your policy into a file that attest verify judges without the server, anywhere. A refused attestation is written too. Example: attest export main main.evidence",
+			Args: []Arg{{Name: "server", Help: "name of the pinned server", Need: true}, file}, Can: needsServer, Run: runAttestExport},
+		{ID: "attest.verify", Title: "Judge a saved attestation again",
+			Help: "Needs no vault and no server. It is held against the policy in the file unless --signer, --threshold or --root say otherwise, as of the time it was made unless --now. What a file cannot show you is that the challenge was fresh: that is the word of whoever saved it. Exit code 4 when a link is broken. Example: attest verify main.evidence --root vtpm",
+			Args: []Arg{file, {Name: "signer", Flag: "signer", Many: true, Help: "public key whose manifests you accept"}, {Name: "threshold", Flag: "threshold", Help: "how many of them must have signed; without it, all"},
+				{Name: "root", Flag: "root", Help: "weakest root you accept: hardware, vtpm or software (demo only)"}, {Name: "now", Flag: "now", Switch: true, Help: "as of now: has anything ended since?"},
+				{Name: "detail", Flag: "detail", Help: "link to show whole; all for every one"}, {Name: "pcrs", Flag: "pcrs", Switch: true, Help: "show the registers and their events"}},
+			Run: runAttestVerify},
+		{ID: "attest.diff", Title: "Compare two saved attestations",
+			Help: "Says what differs: keys, registers, events of the application log. Exit code 0 whether or not something does. Example: attest diff before.evidence after.evidence",
+			Args: []Arg{{Name: "before", Help: "file of attest export", Need: true}, {Name: "after", Help: "file of attest export", Need: true}}, Run: runAttestDiff},
+		{ID: "attest.tamper", Title: "Flip bits of a saved attestation and see what breaks",
+			Help: "The tamper lab: without --field, one bit in the middle of every field is flipped, one field after the other; with it, the bit that you name. The file stays as it is. Exit code 1 if a flipped bit was not noticed. Example: attest tamper main.evidence --field quote --bit 40",
+			Args: []Arg{file, {Name: "field", Flag: "field", Help: "field to change"}, {Name: "bit", Flag: "bit", Help: "which bit of it, from 0"}}, Run: runAttestTamper},
+		{ID: "attest.watch", Title: "Attest a server again and again", Vault: true, Daemon: true,
+			Help: "Prints a line for each verdict. It ends at the first one that is refused, with exit code 4, and with --strict also when anything changed. Example: attest watch main --every 10m --count 6",
+			Args: []Arg{name, {Name: "every", Flag: "every", Default: "10m", Help: "how long to wait in between"}, {Name: "count", Flag: "count", Default: "0", Help: "verdicts after which it ends; 0: never"}, {Name: "strict", Flag: "strict", Switch: true, Help: "end at any change"}},
+			Can:  needsServer, Run: runAttestWatch},
+		{ID: "attest.roots", Title: "List the TPM makers that are accepted",
+			Help: "The roots inside this program, by maker, with the SHA-256 of their certificates, and the makers whose roots could not be had. server root adds one for a server. Example: attest roots --json",
+			Run:  runAttestRoots},
+		{ID: "server.machine", Title: "Show the identity and the history of a server's machine", Vault: true,
+			Help: "Eight words to compare by voice, digits for the telephone, a picture to recognise; then every verdict at which something was new. No server is asked. Example: server machine main",
+			Args: []Arg{name}, Can: needsServer, Run: runMachine},
+		{ID: "server.resume", Title: "Let jobs go to a server again", Vault: true, Danger: Confirm,
+			Help: "Jobs are suspended when a machine that was good is refused, or its registers move under the same manifest. Look at what changed first: server machine. Example: server resume main",
+			Args: []Arg{name}, Can: needsServer, Run: runResume},
+		{ID: "server.forget-machine", Title: "Accept another machine behind a server's address", Vault: true, Danger: TypeName,
+			Help: "After a TPM or a machine was replaced: the next one that attests is taken for the right one. Compare its words with the operator by another channel before you send anything. Suspended jobs stay suspended. Example: server forget-machine main",
+			Args: []Arg{name}, Can: needsServer, Run: runForgetMachine},
+		{ID: "server.root", Title: "Accept another TPM maker for a server", Vault: true,
+			Help: "Adds a root certificate in PEM, for chips (--kind hardware) or for TPMs of a hypervisor (--kind vtpm). A certificate that a software TPM made is refused. --remove takes all added ones away. Example: server root main maker.pem --kind hardware",
+			Args: []Arg{{Name: "server", Help: "name of the pinned server", Need: true}, {Name: "file", Help: "certificate in PEM"}, {Name: "kind", Flag: "kind", Help: "hardware or vtpm"}, {Name: "remove", Flag: "remove", Switch: true, Help: "take the added ones away"}},
+			Can:  needsServer, Run: runServerRoot},
+	}
+}
+
+// judged shows a verdict as args want it.
+func judged(v *attest.Verdict, args Args) (Result, error) {
+	r := Result{Data: viewVerdict(v), Text: VerdictLines(v)}
+	if d := args.Get("detail"); d != "" {
+		lines, err := detailLines(v, d)
+		if err != nil {
+			return r, err
+		}
+		r.Text = append(r.Text, lines...)
+	}
+	if args.Has("pcrs") {
+		r.Text = append(r.Text, PCRLines(v)...)
+	}
+	return r, nil
+}
+
+func detailLines(v *attest.Verdict, want string) (out []string, err error) {
+	for _, l := range v.Links {
+		if want != "all" && l.ID != want {
+			continue
+		}
+		out = append(out, "", l.State.Glyph()+" "+l.State.String()+"  "+l.ID, "  claim            "+l.Claim, "  rule             "+l.Rule, "  found            "+l.Found,
+			"  does NOT prove   "+l.NotProven, "  why it matters   "+l.Why)
+		for _, d := range l.Data {
+			out = append(out, hexLines("  evidence         ", d.Name, d.Value)...)
+		}
+	}
+	if out == nil {
+		return nil, fmt.Errorf("%w: no link %q", app.ErrInput, want)
+	}
+	return out, nil
+}
+
+// hexLines writes bytes, 32 a line; long ones are cut, --json has them whole.
+func hexLines(head, name string, b []byte) []string {
+	out := []string{fmt.Sprintf("%s%s, %d bytes", head, name, len(b))}
+	const most = 8
+	for i := 0; i < len(b); i += 32 {
+		if i/32 == most {
+			return append(out, fmt.Sprintf("      … %d bytes more, whole with --json", len(b)-i))
+		}
+		out = append(out, "      "+hex.EncodeToString(b[i:min(i+32, len(b))]))
+	}
+	return out
+}
+
+// PCRLines is the table of registers, for a person.
+func PCRLines(v *attest.Verdict) []string {
+	out := []string{"", "PCR  state    value        meaning"}
+	for _, r := range v.PCRs {
+		out = append(out, fmt.Sprintf("%3d  %-7s  %s  %s", r.Index, r.State, short(r.Value), r.Meaning))
+		if r.Diff != "" {
+			out = append(out, "       "+r.Diff)
+		}
+		for _, e := range r.Events {
+			mark := " "
+			if e.First {
+				mark = ">"
+			}
+			note := ""
+			if !e.Covered {
+				note = "  (unverified text)"
+			}
+			out = append(out, fmt.Sprintf("     %s %s  %s%s", mark, e.Type, e.Text, note))
+		}
+	}
+	return out
+}
+
+func short(b []byte) string {
+	if len(b) < 6 {
+		return hex.EncodeToString(b)
+	}
+	return fmt.Sprintf("%x…%x", b[:3], b[len(b)-2:])
+}
+
+func runAttest(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	v, err := a.Attest(ctx, args.Get("server"))
+	if v == nil {
+		return Result{}, err
+	}
+	r, derr := judged(v, args)
+	if derr != nil {
+		return r, derr
+	}
+	if err == nil {
+		var may bool
+		if may, err = a.MayLose(ctx, args.Get("server")); may {
+			view := viewVerdict(v)
+			view.MayLose = true
+			r.Data = view
+			r.Text = append(r.Text, "  ! its store may lose what it acknowledged: its operator runs it with --unsafe-nats-sync; keep your own copies")
+		}
+	}
+	return r, err
+}
+
+func runAttestExport(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	v, err := a.ExportEvidence(ctx, args.Get("server"), args.Get("file"))
+	if v == nil {
+		return Result{}, err
+	}
+	return Result{Data: viewVerdict(v), Text: append(VerdictLines(v), "written to "+args.Get("file"))}, err
+}
+
+func runAttestVerify(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	e, err := app.LoadEvidence(args.Get("file"))
+	if err != nil {
+		return Result{}, err
+	}
+	p, err := e.Held()
+	if err != nil {
+		return Result{}, err
+	}
+	if err := policyFlags(&p, args); err != nil {
+		return Result{}, err
+	}
+	var now time.Time
+	if args.Has("now") {
+		now = a.Now()
+	}
+	v, err := e.Judge(ctx, p, now)
+	if v == nil {
+		return Result{}, err
+	}
+	r, derr := judged(v, args)
+	if derr != nil {
+		return r, derr
+	}
+	at := time.Unix(e.Script.At, 0).UTC().Format("2006-01-02 15:04:05 UTC")
+	r.Text = append(r.Text, "  saved "+at+"; that the challenge was fresh then is the word of whoever saved it")
+	return r, err
+}
+
+// policyFlags takes what is said over what the file says.
+func policyFlags(p *attest.Policy, args Args) error {
+	if all := args.All("signer"); len(all) > 0 {
+		p.Signers, p.Threshold = nil, len(all)
+		for _, s := range all {
+			k, err := app.ParseSigner(s)
+			if err != nil {
+				return err
+			}
+			p.Signers = append(p.Signers, k)
+		}
+	}
+	if t := args.Get("threshold"); t != "" {
+		n, err := strconv.Atoi(t)
+		if err != nil || n < 1 || n > len(p.Signers) {
+			return fmt.Errorf("%w: --threshold %q: want 1 to %d, the number of signers", app.ErrInput, t, len(p.Signers))
+		}
+		p.Threshold = n
+	}
+	if r := args.Get("root"); r != "" {
+		kind, err := parseRoot(r)
+		if err != nil {
+			return err
+		}
+		p.MinRoot = kind
+	}
+	return nil
+}
+
+func runAttestDiff(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
+	x, err := app.LoadEvidence(args.Get("before"))
+	if err != nil {
+		return Result{}, err
+	}
+	y, err := app.LoadEvidence(args.Get("after"))
+	if err != nil {
+		return Result{}, err
+	}
+	lines, err := app.DiffEvidence(x, y)
+	r := Result{Data: map[string]any{"differences": list(lines)}, Text: lines}
+	if len(lines) == 0 {
+		r.Text = []string{"the same, but for nonce, connection and quote"}
+	}
+	return r, err
+}
+
+func runAttestTamper(ctx context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
+	e, err := app.LoadEvidence(args.Get("file"))
+	if err != nil {
+		return Result{}, err
+	}
+	names, sizes, err := e.TamperFields()
+	if err != nil {
+		return Result{}, err
+	}
+	var all []app.Tampered
+	if f := args.Get("field"); f != "" {
+		bit := 0
+		if b := args.Get("bit"); b != "" {
+			if bit, err = strconv.Atoi(b); err != nil {
+				return Result{}, fmt.Errorf("%w: --bit %q is no number", app.ErrInput, b)
+			}
+		}
+		names, sizes = []string{f}, []int{(bit + 1) / 4} // the middle bit of it is bit
+		t, _, err := e.Tamper(ctx, f, bit)
+		if err != nil {
+			return Result{}, err
+		}
+		all = append(all, t)
+	} else {
+		for i, n := range names {
+			t, _, err := e.Tamper(ctx, n, sizes[i]*4)
+			if err != nil {
+				return Result{}, err
+			}
+			all = append(all, t)
+		}
+	}
+	r := Result{Data: list(all)}
+	for _, t := range all {
+		if t.Found == app.NotPinned {
+			r.Text = append(r.Text, fmt.Sprintf("%-14s %6d bytes  bit %-7d ? %s", t.Field, t.Bytes, t.Bit, t.Found))
+			continue
+		}
+		if t.Link == "" {
+			return r, fmt.Errorf("%w: bit %d of %s", app.ErrUnnoticed, t.Bit, t.Field)
+		}
+		r.Text = append(r.Text, fmt.Sprintf("%-14s %6d bytes  bit %-7d ✗ %-19s %s", t.Field, t.Bytes, t.Bit, t.Link, t.Found))
+	}
+	return r, nil
+}
+
+func runAttestWatch(ctx context.Context, a *app.App, args Args, sink progress.Sink) (Result, error) {
+	every, err := time.ParseDuration(args.Get("every"))
+	if err != nil || every < time.Second {
+		return Result{}, fmt.Errorf("%w: --every %q: want a time of a second or more, such as 10m", app.ErrInput, args.Get("every"))
+	}
+	count, err := strconv.Atoi(args.Get("count"))
+	if err != nil || count < 0 {
+		return Result{}, fmt.Errorf("%w: --count %q: want a number from 0", app.ErrInput, args.Get("count"))
+	}
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return Result{}, nil
+		case <-wait.C:
+		}
+		before, err := a.Machine(args.Get("server"))
+		if err != nil {
+			return Result{}, err
+		}
+		v, err := a.Attest(ctx, args.Get("server"))
+		if v == nil {
+			return Result{}, err
+		}
+		after, merr := a.Machine(args.Get("server"))
+		if merr != nil {
+			return Result{}, merr
+		}
+		note := news(before, after)
+		sink.Note("verdict", "at", a.Now().UTC().Format(time.RFC3339), "word", v.Word(), "root", v.Root.String(), "manifest", v.Version, "new", note)
+		if err != nil {
+			return Result{Data: viewVerdict(v), Text: VerdictLines(v)}, err
+		}
+		if args.Has("strict") && note != "" && len(before.History) > 0 {
+			return Result{}, fmt.Errorf("%w: %s", app.ErrHeld, note)
+		}
+		if n == count {
+			return Result{Data: viewVerdict(v)}, nil
+		}
+		wait.Reset(every)
+	}
+}
+
+// news is what a verdict wrote into the history.
+func news(before, after app.MachineInfo) string {
+	if len(after.History) == 0 || len(after.History) == len(before.History) {
+		return ""
+	}
+	return after.History[len(after.History)-1].Note
+}
+
+type rootView struct {
+	Maker  string `json:"maker"`
+	Kind   string `json:"kind"`
+	SHA256 string `json:"sha256"`
+}
+
+func runAttestRoots(context.Context, *app.App, Args, progress.Sink) (Result, error) {
+	all, err := ek.Shipped()
+	if err != nil {
+		return Result{}, err
+	}
+	var views []rootView
+	var text []string
+	for _, r := range all {
+		sum := id.Of(r.Cert)
+		views = append(views, rootView{r.Name, r.Kind.String(), hex.EncodeToString(sum[:])})
+		text = append(text, fmt.Sprintf("%-20s %-13s %x", r.Name, r.Kind, sum[:]))
+	}
+	text = append(text, "", "missing, because they could not be had: "+strings.Join(ek.Missing(), "; "))
+	return Result{Data: map[string]any{"roots": views, "missing": ek.Missing()}, Text: text}, nil
+}
+
+func runMachine(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	m, err := a.Machine(args.Get("server"))
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{Data: m}
+	if m.Words == "" {
+		r.Text = []string{m.Server + "  never attested: attest " + m.Server}
+	} else {
+		r.Text = append([]string{m.Server + "  " + m.Words, "  (8 words are 88 of its 256 bits; compare them by voice)", "  digits  " + m.Digits}, m.Art...)
+		r.Text = append(r.Text, "  attestation key   "+m.AK, "  endorsement key   "+m.EK)
+	}
+	if m.Held != "" {
+		r.Text = append(r.Text, "  ✗ jobs are suspended: "+m.Held)
+	}
+	for _, h := range m.History {
+		line := fmt.Sprintf("  %s  %-9s manifest %d, reset %d", h.At.Format("2006-01-02 15:04:05"), h.Word, h.Version, h.Resets)
+		if h.Note != "" {
+			line += "  " + h.Note
+		}
+		r.Text = append(r.Text, line)
+	}
+	return r, nil
+}
+
+func runResume(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	why, err := a.Resume(args.Get("server"))
+	if err != nil {
+		return Result{}, err
+	}
+	text := "resumed; it was suspended because " + why
+	if why == "" {
+		text = "nothing was suspended"
+	}
+	return Result{Data: map[string]string{"server": args.Get("server"), "was": why}, Text: []string{text}}, nil
+}
+
+func runForgetMachine(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	err := a.ForgetMachine(args.Get("server"))
+	return Result{Data: map[string]string{"server": args.Get("server")}, Text: []string{"forgotten: the next machine that attests is taken for the right one; compare its words: server machine " + args.Get("server")}}, err
+}
+
+func runServerRoot(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	name := args.Get("server")
+	if args.Has("remove") {
+		return Result{Data: map[string]string{"server": name}, Text: []string{"only the shipped roots are accepted now"}}, a.SetRoots(name, nil)
+	}
+	raw, err := os.ReadFile(args.Get("file"))
+	if err != nil {
+		return Result{}, err
+	}
+	b, _ := pem.Decode(raw)
+	if b == nil || b.Type != "CERTIFICATE" {
+		return Result{}, fmt.Errorf("%w: %s: %w: no certificate in PEM", app.ErrInput, args.Get("file"), ek.ErrCertificate)
+	}
+	kind, err := parseRoot(args.Get("kind"))
+	if err != nil {
+		return Result{}, err
+	}
+	root := attest.Root{Name: args.Get("file"), Kind: kind, Cert: b.Bytes, Added: true}
+	if err := ek.CheckAdded(root); err != nil {
+		return Result{}, err
+	}
+	sum := id.Of(b.Bytes)
+	return Result{Data: rootView{root.Name, kind.String(), hex.EncodeToString(sum[:])}, Text: []string{fmt.Sprintf("accepted for %s: %s, as %s", name, root.Name, kind)}}, a.SetRoots(name, &root)
+}

@@ -1,0 +1,363 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"cipherdeck/attest"
+	"cipherdeck/attest/channel"
+	"cipherdeck/crypto/id"
+	"cipherdeck/crypto/tlog"
+	"cipherdeck/vault"
+)
+
+// The errors about a machine that is not as it was.
+var (
+	// ErrIdentity is wrapped when a server has another TPM or attestation key
+	// than the first time: like another host key of SSH.
+	ErrIdentity = errors.New("the machine has another identity")
+	// ErrHeld is wrapped when no job goes to a server until a person looked.
+	ErrHeld = errors.New("jobs are suspended on this server")
+	// ErrUnnoticed is wrapped when evidence was changed and no link broke.
+	ErrUnnoticed = errors.New("evidence was changed and nothing broke")
+)
+
+// again is how long nothing new is not written down for.
+const again = time.Hour
+
+// policyOf is what a pinned server is held to.
+func policyOf(s vault.Server) attest.Policy {
+	m := s.Machine
+	return attest.Policy{
+		Product: s.Product, Signers: s.Signers, Threshold: s.Threshold, MinRoot: attest.RootKind(s.MinRoot),
+		MinVersion: s.Version, MinDeny: m.Deny, Roots: m.Roots, Enrol: true,
+		EK: m.EK, AKName: s.AKName, Enrolled: m.Enrolled, Last: m.Boot, Log: logPolicy(s.Log),
+	}
+}
+
+// logPolicy is what the journal must show for a manifest; nil while the
+// journal's key is not pinned.
+func logPolicy(l vault.ServerLog) *tlog.Policy {
+	key, err := tlog.ParseKey(l.Key)
+	if err != nil {
+		return nil
+	}
+	p := &tlog.Policy{Log: key, Need: l.Need}
+	for _, w := range l.Witnesses {
+		if k, err := tlog.ParseKey(w); err == nil {
+			p.Witnesses = append(p.Witnesses, k)
+		}
+	}
+	return p
+}
+
+// learn is what a verdict changes of what is known of a server. keep is false
+// when nothing is worth writing down.
+func learn(s vault.Server, v *attest.Verdict, t *channel.Transcript, now time.Time) (next vault.Server, keep bool) {
+	m := s.Machine
+	e := vault.Judged{At: now.Unix(), Word: v.Word(), Resets: v.Boot.ResetCount, Version: v.Version}
+	if !v.OK() {
+		return refused(s, v, e)
+	}
+	notes := drift(s, v)
+	e.Changed = changedPCRs(m.PCRs, v.PCRs)
+	if hold := suspicious(s, v, e.Changed); hold != "" {
+		m.Held = hold
+		notes = append(notes, "jobs are suspended: "+hold)
+	}
+	if len(s.AKName) == 0 {
+		s.AKName, m.EK = bytes.Clone(v.AKName), bytes.Clone(v.EK)
+		notes = append(notes, "first seen")
+	}
+	if t != nil && t.Enrolled != nil && (m.Enrolled == nil || t.Enrolled.At != m.Enrolled.At) {
+		m.Enrolled = t.Enrolled
+		notes = append(notes, "credential activated")
+	}
+	if len(notes) == 0 && s.Version >= v.Version && recent(m.History, now) {
+		return s, false
+	}
+	boot := v.Boot
+	m.Boot, m.PCRs, m.Baseline = &boot, values(v.PCRs), v.Baseline
+	if v.Version >= s.Version {
+		s.Version, m.Manifest = v.Version, v.Manifest
+	}
+	m.Deny = max(m.Deny, v.Deny)
+	e.Note = strings.Join(notes, "; ")
+	m.History = append(m.History, e)
+	s.Machine = trimmed(m)
+	return s, true
+}
+
+// refused writes a failed verdict down, and suspends the jobs of a machine
+// that was good before.
+func refused(s vault.Server, v *attest.Verdict, e vault.Judged) (vault.Server, bool) {
+	m := s.Machine
+	if b := v.Broken(); b != nil {
+		e.Broken, e.Note = b.ID, b.Found
+	}
+	if n := len(m.History); n > 0 && m.History[n-1].Broken == e.Broken && m.History[n-1].Note == e.Note && recent(m.History, time.Unix(e.At, 0)) {
+		return s, false
+	}
+	if m.Boot != nil && m.Held == "" {
+		m.Held = fmt.Sprintf("%s broke: %s", e.Broken, e.Note)
+	}
+	m.History = append(m.History, e)
+	s.Machine = trimmed(m)
+	return s, true
+}
+
+func recent(h []vault.Judged, now time.Time) bool {
+	return len(h) > 0 && now.Sub(time.Unix(h[len(h)-1].At, 0)) < again
+}
+
+func trimmed(m vault.Machine) vault.Machine {
+	if n := len(m.History) - vault.MaxHistory; n > 0 {
+		m.History = m.History[n:]
+	}
+	return m
+}
+
+// drift is what a person wants to know of the difference to the last good
+// verdict. None of it breaks the verdict.
+func drift(s vault.Server, v *attest.Verdict) (notes []string) {
+	m := s.Machine
+	if m.Boot == nil {
+		return nil
+	}
+	if m.Boot.ResetCount != v.Boot.ResetCount {
+		notes = append(notes, fmt.Sprintf("rebooted: reset count %d, was %d", v.Boot.ResetCount, m.Boot.ResetCount))
+	}
+	if m.Boot.Firmware != v.Boot.Firmware {
+		notes = append(notes, fmt.Sprintf("TPM firmware %x, was %x", v.Boot.Firmware, m.Boot.Firmware))
+	}
+	if s.Version != v.Version {
+		notes = append(notes, fmt.Sprintf("manifest %d, was %d", v.Version, s.Version))
+	}
+	if m.Baseline != v.Baseline {
+		notes = append(notes, fmt.Sprintf("baseline %q, was %q", v.Baseline, m.Baseline))
+	}
+	if c := changedPCRs(m.PCRs, v.PCRs); len(c) > 0 {
+		notes = append(notes, fmt.Sprintf("PCR %s changed", joinPCRs(c)))
+	}
+	return notes
+}
+
+// suspicious is why a person should look before the next job: registers that
+// moved although the manifest and its baseline did not, or another manifest
+// under the number of one seen before. An update that its signers signed is
+// neither.
+func suspicious(s vault.Server, v *attest.Verdict, changed []uint8) string {
+	m := s.Machine
+	switch {
+	case m.Boot == nil:
+		return ""
+	case v.Version == s.Version && !m.Manifest.IsZero() && v.Manifest != m.Manifest:
+		return fmt.Sprintf("another manifest of version %d than before", v.Version)
+	case len(changed) > 0 && v.Manifest == m.Manifest && v.Baseline == m.Baseline:
+		return fmt.Sprintf("PCR %s changed under the same manifest", joinPCRs(changed))
+	}
+	return ""
+}
+
+func changedPCRs(old []attest.PCRValue, now []attest.PCRRow) (out []uint8) {
+	for _, o := range old {
+		for _, n := range now {
+			if n.Index == o.Index && !bytes.Equal(n.Value, o.Value) {
+				out = append(out, n.Index)
+			}
+		}
+	}
+	return out
+}
+
+func joinPCRs(list []uint8) string {
+	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(list)), ", "), "[]")
+}
+
+func values(rows []attest.PCRRow) (out []attest.PCRValue) {
+	for _, r := range rows {
+		out = append(out, attest.PCRValue{Index: r.Index, Value: bytes.Clone(r.Value)})
+	}
+	return out
+}
+
+// noteVerdict writes down what a verdict showed. When that changes what the
+// server is held to, its connections end: new ones know it.
+func (a *App) noteVerdict(name string, v *attest.Verdict, t *channel.Transcript) error {
+	a.board.scripted(name, t)
+	keep := false
+	now := a.Now()
+	if err := a.view(func(s vault.State) {
+		if old, ok := s.Servers[name]; ok {
+			_, keep = learn(old, v, t, now)
+		}
+	}); err != nil || !keep {
+		return err
+	}
+	err := a.update(func(s *vault.State) error {
+		if old, ok := s.Servers[name]; ok {
+			s.Servers[name], _ = learn(old, v, t, now)
+		}
+		return nil
+	})
+	if err == nil {
+		a.retire(clientKey{name, true})
+	}
+	return err
+}
+
+// identityChanged names both identities when a verdict broke on them.
+func (a *App) identityChanged(name string, v *attest.Verdict) error {
+	if v == nil || v.Broken() == nil || v.Broken().ID != attest.LinkEnrol {
+		return nil
+	}
+	var s vault.Server
+	if err := a.view(func(st vault.State) { s = st.Servers[name] }); err != nil {
+		return err
+	}
+	if len(s.AKName) == 0 || bytes.Equal(s.AKName, v.AKName) && bytes.Equal(s.Machine.EK, v.EK) {
+		return nil
+	}
+	was := IdentityOf(s.Machine.EK, s.AKName, s.Signers)
+	is := IdentityOf(v.EK, v.AKName, s.Signers)
+	return fmt.Errorf("%w: server %q was %s, now %s", ErrIdentity, name, Words(was), Words(is))
+}
+
+// IdentityOf is the face of a machine: see attest.Identity.
+func IdentityOf(ek, akName []byte, signers [][]byte) attest.Identity {
+	parts := [][]byte{ek, akName}
+	sorted := append([][]byte(nil), signers...)
+	sort.Slice(sorted, func(i, j int) bool { return bytes.Compare(sorted[i], sorted[j]) < 0 })
+	return attest.IdentityOf(append(parts, sorted...)...)
+}
+
+// MachineInfo is what is known of the machine behind a pinned server.
+type MachineInfo struct {
+	Server   string    `json:"server"`
+	Words    string    `json:"words"`
+	Digits   string    `json:"digits"`
+	Art      []string  `json:"art"`
+	EK       string    `json:"endorsement_key_sha256"`
+	AK       string    `json:"attestation_key_name"`
+	Enrolled string    `json:"enrolled"`
+	Held     string    `json:"suspended"`
+	History  []History `json:"history"`
+}
+
+// History is one verdict of the past.
+type History struct {
+	At      time.Time `json:"at"`
+	Word    string    `json:"verdict"`
+	Broken  string    `json:"broken"`
+	Resets  uint32    `json:"reset_count"`
+	Version uint64    `json:"manifest_version"`
+	Changed []uint8   `json:"changed_pcrs"`
+	Note    string    `json:"note"`
+}
+
+// Machine is what is known of the machine behind a pinned server. No server is
+// asked.
+func (a *App) Machine(name string) (MachineInfo, error) {
+	s, err := a.pinnedServer(name)
+	if err != nil {
+		return MachineInfo{}, err
+	}
+	out := MachineInfo{Server: name, Held: s.Machine.Held, History: []History{}, Art: []string{}}
+	if len(s.AKName) > 0 {
+		f := IdentityOf(s.Machine.EK, s.AKName, s.Signers)
+		ek := id.Of(s.Machine.EK)
+		out.Words, out.Digits, out.Art = Words(f), Digits(f), Art(f)
+		out.EK, out.AK = fmt.Sprintf("%x", ek[:]), fmt.Sprintf("%x", s.AKName)
+	}
+	if e := s.Machine.Enrolled; e != nil {
+		out.Enrolled = time.Unix(e.At, 0).UTC().Format(time.RFC3339)
+	}
+	for _, h := range s.Machine.History {
+		out.History = append(out.History, History{time.Unix(h.At, 0).UTC(), h.Word, h.Broken, h.Resets, h.Version, append([]uint8{}, h.Changed...), h.Note})
+	}
+	return out, nil
+}
+
+func (a *App) pinnedServer(name string) (s vault.Server, err error) {
+	ok := false
+	if err := a.view(func(st vault.State) { s, ok = st.Servers[name] }); err != nil {
+		return s, err
+	}
+	if !ok {
+		return s, fmt.Errorf("%w: server %q; pin it first: server add CODE", ErrName, name)
+	}
+	return s, nil
+}
+
+// changeMachine changes what is known of a machine.
+func (a *App) changeMachine(name string, change func(*vault.Server) error) error {
+	err := a.update(func(st *vault.State) error {
+		s, ok := st.Servers[name]
+		if !ok {
+			return fmt.Errorf("%w: server %q; pin it first: server add CODE", ErrName, name)
+		}
+		if err := change(&s); err != nil {
+			return err
+		}
+		st.Servers[name] = s
+		return nil
+	})
+	if err == nil {
+		a.forget(name)
+	}
+	return err
+}
+
+// Resume lets jobs go to a server again, after a person looked at what changed.
+func (a *App) Resume(name string) (why string, err error) {
+	err = a.changeMachine(name, func(s *vault.Server) error {
+		why, s.Machine.Held = s.Machine.Held, ""
+		if why == "" {
+			return nil
+		}
+		s.Machine.History = append(s.Machine.History, vault.Judged{At: a.Now().Unix(), Word: "resumed", Note: "a person resumed it: " + why})
+		s.Machine = trimmed(s.Machine)
+		return nil
+	})
+	return why, err
+}
+
+// ForgetMachine takes the next machine behind a server's pin for the right one:
+// after a TPM was replaced, and its new identity compared by another channel.
+func (a *App) ForgetMachine(name string) error {
+	return a.changeMachine(name, func(s *vault.Server) error {
+		m := vault.Machine{Deny: s.Machine.Deny, Manifest: s.Machine.Manifest, Roots: s.Machine.Roots, Held: s.Machine.Held, History: s.Machine.History}
+		m.History = append(m.History, vault.Judged{At: a.Now().Unix(), Word: "forgotten", Note: "a person forgot its identity"})
+		s.AKName, s.Machine = nil, trimmed(m)
+		return nil
+	})
+}
+
+// held refuses a job for a server whose jobs are suspended.
+func (a *App) held(name string) error {
+	s, err := a.pinnedServer(name)
+	if err != nil {
+		return err
+	}
+	if s.Machine.Held != "" {
+		return fmt.Errorf("%w: server %q: %s", ErrHeld, name, s.Machine.Held)
+	}
+	return nil
+}
+
+// SetRoots accepts one more maker for a server, or with nil only the shipped
+// ones.
+func (a *App) SetRoots(name string, r *attest.Root) error {
+	return a.changeMachine(name, func(s *vault.Server) error {
+		if r == nil {
+			s.Machine.Roots = nil
+			return nil
+		}
+		s.Machine.Roots = append(s.Machine.Roots, *r)
+		return nil
+	})
+}
