@@ -99,7 +99,7 @@ func (l *log) replay(bank attest.Bank) (ends [24][]byte, err error) {
 		if hashesData(e.typ) {
 			h.Reset()
 			h.Write(e.data)
-			if !bytes.Equal(h.Sum(sum[:0]), e.digest) && !failed(e) {
+			if !bytes.Equal(h.Sum(sum[:0]), e.digest) && !odd(e) {
 				return ends, fmt.Errorf("%w: event %d (%s): its data is not what was measured", ErrSyntax, i+1, typeName(e.typ))
 			}
 		}
@@ -115,9 +115,13 @@ func (l *log) replay(bank attest.Bank) (ends [24][]byte, err error) {
 	return ends, nil
 }
 
-// failed reports whether e is a separator that tells of an error: its digest
-// is of the value 1, and the data may say more (section 10.4.1).
-func failed(e event) bool { return e.typ == evSeparator && len(e.data) != 4 }
+// odd reports whether e may measure something else than its data after all: a
+// separator that tells of an error (its digest is of the value 1, section
+// 10.4.1), and authorities, of which some firmware measures the certificate
+// alone. What they show is then not covered.
+func odd(e event) bool {
+	return e.typ == evVariableAuth || e.typ == evSeparator && len(e.data) != 4
+}
 
 // reset is the value of a register before the first event.
 func (l *log) reset(value []byte, pcr uint32) {
@@ -136,12 +140,21 @@ func (l *log) explain(row *attest.PCRRow, ends [24][]byte, x *Explained) {
 	if end == nil {
 		return
 	}
+	h := newHash(attest.SHA256)
+	if len(row.Value) == attest.SHA384.Size() {
+		h = newHash(attest.SHA384)
+	}
 	for _, e := range l.events {
 		if e.pcr != uint32(row.Index) || e.typ == evNoAction {
 			continue
 		}
 		text, covered := describe(e)
-		row.Events = append(row.Events, attest.PCREvent{Type: typeName(e.typ), Text: text, Digest: e.digest, Covered: covered && hashesData(e.typ)})
+		if covered = covered && hashesData(e.typ); covered {
+			h.Reset()
+			h.Write(e.data)
+			covered = bytes.Equal(h.Sum(nil), e.digest)
+		}
+		row.Events = append(row.Events, attest.PCREvent{Type: typeName(e.typ), Text: text, Digest: e.digest, Covered: covered})
 	}
 	row.Explained = bytes.Equal(end, row.Value)
 	if row.Explained || x.Wrong != "" {

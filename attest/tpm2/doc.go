@@ -31,6 +31,7 @@ var (
 	ErrSyntax    = errors.New("TPM structure is not well formed")
 	ErrMagic     = errors.New("quote was not made inside a TPM")
 	ErrKind      = errors.New("attestation is not a quote")
+	ErrBinding   = errors.New("quote was made for something else")
 	ErrSelection = errors.New("quote is over other PCRs")
 	ErrAlgorithm = errors.New("algorithm is not the one accepted")
 	ErrAK        = errors.New("key is not a restricted signing key of a TPM")

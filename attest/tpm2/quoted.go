@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"cipherdeck/attest"
-	"cipherdeck/attest/wire"
 )
 
 func (t *trial) signature() (attest.State, string) {
@@ -20,14 +19,8 @@ func (t *trial) signature() (attest.State, string) {
 	if err != nil {
 		return fail("%v", err)
 	}
-	if want := qualifiedName(wire.HandleEndorsement, t.key.Name); subtle.ConstantTimeCompare(q.QualifiedSigner, want) != 1 {
-		return fail("%v: signer %s, want %s", ErrSignature, short(q.QualifiedSigner), short(want))
-	}
-	if !t.key.Verify(t.e.Quote, sig) {
-		return fail("%v", ErrSignature)
-	}
-	if len(q.Digest) != t.key.Hash.Size() {
-		return fail("%v: PCR digest of %d bytes, the AK's hash has %d", ErrSyntax, len(q.Digest), t.key.Hash.Size())
+	if err := checkSigned(t.key, q, t.e.Quote, sig); err != nil {
+		return fail("%v", err)
 	}
 	t.quoted, t.v.Boot = q, q.Boot
 	return pass("signed by AK %s", short(t.key.Name))
@@ -44,25 +37,8 @@ func (t *trial) binding() (attest.State, string) {
 
 func (t *trial) pcrs() (attest.State, string) {
 	t.show("digest in the quote", t.quoted.Digest)
-	if t.quoted.Bank != t.bank {
-		return fail("%v: asked for bank %04x, got %04x", ErrSelection, uint16(t.bank), uint16(t.quoted.Bank))
-	}
-	if got, want := t.quoted.Select, Select(t.pcrSet); got != want {
-		return fail("%v: expected selection %x, got %x", ErrSelection, want, got)
-	}
-	if len(t.e.PCRs) != len(t.pcrSet) {
-		return fail("expected %d PCR values, got %d", len(t.pcrSet), len(t.e.PCRs))
-	}
-	for i, v := range t.e.PCRs {
-		if v.Index != t.pcrSet[i] {
-			return fail("value %d: expected PCR %d, got PCR %d", i, t.pcrSet[i], v.Index)
-		}
-		if len(v.Value) != t.bank.Size() {
-			return fail("PCR %d: value of %d bytes, want %d", v.Index, len(v.Value), t.bank.Size())
-		}
-	}
-	if got := digestOf(len(t.quoted.Digest), t.e.PCRs); !bytes.Equal(got, t.quoted.Digest) {
-		return fail("PCR digest: quoted %s, values give %s", short(t.quoted.Digest), short(got))
+	if err := checkValues(t.quoted, t.bank, t.pcrSet, t.e.PCRs); err != nil {
+		return fail("%v", err)
 	}
 	return pass("%d PCRs, digest %s", len(t.pcrSet), short(t.quoted.Digest))
 }
