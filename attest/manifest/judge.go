@@ -1,10 +1,12 @@
 package manifest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 
 	"cipherdeck/attest"
+	"cipherdeck/attest/bootlog"
 	"cipherdeck/attest/eventlog"
 )
 
@@ -30,6 +32,8 @@ type Judgement struct {
 	PCR      string
 	Event    string
 	Report   string
+
+	met int // how much of the baseline was met, to choose the nearest
 }
 
 // OK reports whether the whole baseline is met.
@@ -39,14 +43,100 @@ func (j Judgement) OK() bool { return j.PCR == "" && j.Event == "" && j.Report =
 // of one and events of another are no match. When none is, the judgement is
 // about the one that was met furthest.
 func (o Opened) Judge(m Measured) Judgement {
-	b := o.Baselines[0]
-	j := Judgement{Baseline: b.Name, Rows: m.Rows}
+	best := Judgement{Rows: m.Rows, PCR: "no baseline is for evidence of type " + m.Type, met: -1}
+	for _, b := range o.Baselines {
+		j := m.against(b)
+		if j.OK() {
+			return j
+		}
+		if j.met > best.met {
+			best = j
+		}
+	}
+	return best
+}
+
+func (m Measured) against(b attest.Baseline) Judgement {
+	j := Judgement{Baseline: b.Name, Rows: append([]attest.PCRRow(nil), m.Rows...)}
+	if m.Type != "tpm2" {
+		j.Report = "expected one of the measurements of baseline " + fmt.Sprintf("%q, got %s", b.Name, short(m.Report))
+		for _, r := range b.Reports {
+			if len(r) > 0 && bytes.Equal(r, m.Report) {
+				j.Report, j.met = "", 1
+			}
+		}
+		return j
+	}
 	for i := range max(len(m.Events), len(b.Events)) {
 		if j.Event = m.event(b, i); j.Event != "" {
 			break
 		}
+		j.met++
+	}
+	for _, r := range b.PCRs {
+		if wrong := j.rule(r, m.Bank); wrong == "" {
+			j.met++
+		} else if j.PCR == "" {
+			j.PCR = wrong
+		}
+	}
+	if b.SecureBoot && !m.SecureBoot && j.PCR == "" {
+		j.PCR = fmt.Sprintf("baseline %q demands Secure Boot, and the log does not show that it was on", b.Name)
 	}
 	return j
+}
+
+// rule holds one register against what is demanded of it.
+func (j *Judgement) rule(r attest.PCRRule, bank attest.Bank) string {
+	for i := range j.Rows {
+		row := &j.Rows[i]
+		if row.Index != r.Index {
+			continue
+		}
+		row.Want = r.Values
+		switch {
+		case r.Bank != bank:
+			row.Diff = fmt.Sprintf("the baseline is about bank %04x, quoted was %04x", uint16(r.Bank), uint16(bank))
+		case len(r.Values) > 0:
+			row.Diff = valueDiff(*row, r.Values)
+		default:
+			row.Diff = eventDiff(row, r.Events)
+		}
+		row.State = attest.PCRMatches
+		if row.Diff != "" {
+			row.State = attest.PCRDiffers
+			return fmt.Sprintf("PCR %d (%s): %s", row.Index, row.Meaning, row.Diff)
+		}
+		return ""
+	}
+	return fmt.Sprintf("PCR %d is demanded and was not quoted", r.Index)
+}
+
+func valueDiff(row attest.PCRRow, want [][]byte) string {
+	for _, w := range want {
+		if bytes.Equal(w, row.Value) {
+			return ""
+		}
+	}
+	more := ""
+	if n := len(want) - 1; n > 0 {
+		more = fmt.Sprintf(" (or %d more)", n)
+	}
+	return fmt.Sprintf("expected %s%s, got %s", short(want[0]), more, short(row.Value))
+}
+
+// eventDiff wants a log that explains the register, and each event of it in
+// the list.
+func eventDiff(row *attest.PCRRow, accepted [][]byte) string {
+	if !row.Explained {
+		return "its events are demanded, and no log explains it"
+	}
+	if i, text := bootlog.FirstStray(*row, accepted); i >= 0 {
+		row.Events = append([]attest.PCREvent(nil), row.Events...)
+		row.Events[i].First = true
+		return text
+	}
+	return ""
 }
 
 // event is what is wrong with event i, or "".

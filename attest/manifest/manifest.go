@@ -7,8 +7,10 @@
 // product, not older than one seen before, and not out of date.
 //
 // Every signature on a manifest must be by a signer of the policy: an unknown
-// extra signature is refused rather than ignored. Not built: an inclusion
-// proof in a transparency log, and a deny list.
+// extra signature is refused rather than ignored.
+//
+// Judge then holds what a machine showed against its baselines, Denied against
+// its deny list, and Proven asks for its place in the journal.
 package manifest
 
 import (
@@ -148,8 +150,7 @@ func accepted(p attest.Policy) ([]crypto.PublicKey, error) {
 	return keys, nil
 }
 
-// check refuses manifests that accept anything: each event is either bound to
-// the connection or has a list of digests, never neither, never both.
+// check refuses manifests that accept anything.
 func check(m attest.Manifest) error {
 	if m.V != Version {
 		return fmt.Errorf("%w: format %d, want %d", ErrShape, m.V, Version)
@@ -168,7 +169,20 @@ func check(m attest.Manifest) error {
 	return nil
 }
 
+// checkBaseline wants events of a TPM machine or measurements of another kind,
+// never both and never neither.
 func checkBaseline(b attest.Baseline) error {
+	if len(b.Reports) > 0 {
+		if len(b.Events)+len(b.PCRs) > 0 || b.SecureBoot || len(b.Reports) > maxEvents {
+			return fmt.Errorf("%w: a baseline of reports has nothing else", ErrShape)
+		}
+		for _, r := range b.Reports {
+			if len(r) != 32 && len(r) != 48 {
+				return fmt.Errorf("%w: a measurement of %d bytes, want 32 or 48", ErrShape, len(r))
+			}
+		}
+		return nil
+	}
 	if len(b.Events) == 0 || len(b.Events) > maxEvents {
 		return fmt.Errorf("%w: %d events, want 1 to %d", ErrShape, len(b.Events), maxEvents)
 	}
@@ -180,7 +194,80 @@ func checkBaseline(b attest.Baseline) error {
 			return fmt.Errorf("%w: event %d %q cannot be bound", ErrShape, i, g.Name)
 		}
 	}
+	seen := map[uint8]bool{}
+	for _, r := range b.PCRs {
+		if err := checkRule(r, seen); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// checkRule refuses rules that any machine would meet: without values, about
+// registers that anybody can reset, or of another size than the bank.
+func checkRule(r attest.PCRRule, seen map[uint8]bool) error {
+	switch {
+	case r.Index >= 24 || r.Bank.Size() == 0:
+		return fmt.Errorf("%w: PCR %d of bank %04x", ErrShape, r.Index, uint16(r.Bank))
+	case seen[r.Index]:
+		return fmt.Errorf("%w: PCR %d twice", ErrShape, r.Index)
+	case r.Index == 16 || r.Index == 23:
+		return fmt.Errorf("%w: PCR %d can be reset by anybody, so it proves nothing", ErrShape, r.Index)
+	case (len(r.Values) == 0) == (len(r.Events) == 0):
+		return fmt.Errorf("%w: PCR %d must list values or events, one of the two", ErrShape, r.Index)
+	case len(r.Values)+len(r.Events) > maxEvents:
+		return fmt.Errorf("%w: PCR %d lists more than %d", ErrShape, r.Index, maxEvents)
+	}
+	seen[r.Index] = true
+	for _, list := range [][][]byte{r.Values, r.Events} {
+		for _, v := range list {
+			if len(v) != r.Bank.Size() {
+				return fmt.Errorf("%w: PCR %d: a value of %d bytes, want %d", ErrShape, r.Index, len(v), r.Bank.Size())
+			}
+		}
+	}
+	return nil
+}
+
+// Join adds the signatures of others to one manifest: all must be of the same
+// bytes. Errors wrap ErrShape.
+func Join(all ...[]byte) ([]byte, error) {
+	var out doc.Signed
+	for i, raw := range all {
+		if _, err := Peek(raw); err != nil {
+			return nil, err
+		}
+		var s doc.Signed
+		if err := doc.Decode(raw, &s); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrShape, err)
+		}
+		if i == 0 {
+			out = s
+			continue
+		}
+		if string(s.Body) != string(out.Body) {
+			return nil, fmt.Errorf("%w: signatures of different manifests", ErrShape)
+		}
+		for _, g := range s.Sigs {
+			if !out.SignedBy(g.Key) {
+				out.Sigs = append(out.Sigs, g)
+			}
+		}
+	}
+	return doc.Encode(out)
+}
+
+// Signers are the key ids on a signed manifest, in order; nothing is verified.
+func Signers(raw []byte) ([]string, error) {
+	var s doc.Signed
+	if err := doc.Decode(raw, &s); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrShape, err)
+	}
+	var out []string
+	for _, g := range s.Sigs {
+		out = append(out, g.Key.String())
+	}
+	return out, nil
 }
 
 func day(unix int64) string { return time.Unix(unix, 0).UTC().Format("2006-01-02 15:04 UTC") }

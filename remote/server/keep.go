@@ -81,8 +81,8 @@ func openTPM(c Config, dir string) (*device.Device, error) {
 }
 
 // loadManifest is the signed manifest that goes into the evidence; nil when
-// there is none, so that a client refuses at the manifest and says so. One that
-// is not well formed is an error: whoever put it there wants it to be shown.
+// there is none. A bad one is shown all the same: clients refuse at its link and
+// say why, and what is stored here can still be fetched.
 func loadManifest(dir string, now time.Time, log *slog.Logger) ([]byte, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, ManifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -93,7 +93,8 @@ func loadManifest(dir string, now time.Time, log *slog.Logger) ([]byte, error) {
 	}
 	m, err := manifest.Peek(raw)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ManifestFile, err)
+		log.Warn("the manifest is not well formed: clients that attest will refuse", "file", ManifestFile, "err", err)
+		return raw, nil
 	}
 	if end := time.Unix(m.NotAfter, 0); !now.Before(end) {
 		log.Warn("the manifest has ended: clients that attest will refuse", "file", ManifestFile, "ended", end.UTC().Format(time.DateOnly))

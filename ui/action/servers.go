@@ -27,6 +27,7 @@ func serverActions() []*Action {
 			Help: "The code is host:port#key, as serve prints it; carry it by a channel that the server does not control. With --signer the server must prove what it runs before a job is sent; without, it is good for storing project ciphertext only. A later change of what is pinned is refused.",
 			Args: []Arg{{Name: "code", Help: "pairing code", Need: true}, {Name: "name", Flag: "name", Default: "main", Help: "your name for it"},
 				{Name: "signer", Flag: "signer", Many: true, Help: "public key whose manifests you accept"},
+				{Name: "threshold", Flag: "threshold", Help: "how many of them must have signed a manifest; without it, all"},
 				{Name: "root", Flag: "root", Default: "hardware", Help: "weakest root you accept: hardware, vtpm or software (demo only)"}},
 			Run: runServerAdd},
 		{ID: "server.list", Title: "List pinned servers", Vault: true,
@@ -74,7 +75,13 @@ func runServerAdd(_ context.Context, a *app.App, args Args, _ progress.Sink) (Re
 		}
 		signers = append(signers, k)
 	}
-	i, err := a.AddServer(args.Get("name"), code, signers, root)
+	threshold := 0
+	if len(signers) > 0 {
+		if threshold, err = thresholdOf(args, len(signers)); err != nil {
+			return Result{}, err
+		}
+	}
+	i, err := a.AddServer(args.Get("name"), code, signers, threshold, root)
 	if err != nil {
 		return Result{}, err
 	}
@@ -94,7 +101,7 @@ func parseRoot(s string) (attest.RootKind, error) {
 }
 
 func serverLines(s app.ServerInfo) []string {
-	use := fmt.Sprintf("jobs after attestation, weakest root %s, %d accepted signer(s)", s.MinRoot, s.Signers)
+	use := fmt.Sprintf("jobs after attestation, weakest root %s, %d of %d accepted signer(s)", s.MinRoot, s.Threshold, s.Signers)
 	if s.Signers == 0 {
 		use = "storage of ciphertext only; no signer is pinned"
 	}

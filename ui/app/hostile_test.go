@@ -50,7 +50,7 @@ func underLiar(t *testing.T) *lied {
 
 func (l *lied) pin(t *testing.T, a *App) {
 	t.Helper()
-	if _, err := a.AddServer("main", l.code, nil, 0); err != nil {
+	if _, err := a.AddServer("main", l.code, nil, 0, 0); err != nil {
 		t.Fatal(err)
 	}
 }

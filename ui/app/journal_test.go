@@ -39,7 +39,7 @@ func newLogged(t *testing.T) *logged {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.AddServer("main", code, nil, attest.RootHardware); err != nil {
+	if _, err := l.AddServer("main", code, nil, 0, attest.RootHardware); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.NewProject(t.Context(), "ward 7", "main"); err != nil {

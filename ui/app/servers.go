@@ -23,18 +23,23 @@ type ServerInfo struct {
 	Addr    string `json:"addr"`
 	Pin     string `json:"pin"`
 	Signers int    `json:"signers"`
-	MinRoot string `json:"min_root"`
-	Version uint64 `json:"manifest_version"`
+
+	Threshold int    `json:"threshold"`
+	MinRoot   string `json:"min_root"`
+	Version   uint64 `json:"manifest_version"`
 }
 
 // AddServer pins a server: its TLS key from the pairing code, who may sign its
-// manifest, and the weakest root that is accepted. Nothing is sent.
+// manifest and how many of them must (0: all), and the weakest root that is accepted. Nothing is sent.
 //
 // Without signers the server is pinned for storage only: project ciphertext
 // may go there, a job may not. Signers and root can be added to such a pin
 // once; any other change of what is pinned is refused with ErrPin.
-func (a *App) AddServer(name string, code api.Code, signers []ed25519.PublicKey, minRoot attest.RootKind) (ServerInfo, error) {
-	n := vault.Server{Addr: code.Addr, Pin: code.Pin, Product: Product, Threshold: 1, Added: a.Now().Unix()}
+func (a *App) AddServer(name string, code api.Code, signers []ed25519.PublicKey, threshold int, minRoot attest.RootKind) (ServerInfo, error) {
+	if threshold < 1 {
+		threshold = max(len(signers), 1)
+	}
+	n := vault.Server{Addr: code.Addr, Pin: code.Pin, Product: Product, Threshold: threshold, Added: a.Now().Unix()}
 	for _, k := range signers {
 		n.Signers = append(n.Signers, bytes.Clone(k))
 	}
@@ -44,10 +49,10 @@ func (a *App) AddServer(name string, code api.Code, signers []ed25519.PublicKey,
 	err := a.update(func(s *vault.State) error {
 		old, ok := s.Servers[name]
 		if ok && len(old.Signers) == 0 {
-			old.Signers, old.MinRoot = n.Signers, n.MinRoot
+			old.Signers, old.Threshold, old.MinRoot = n.Signers, n.Threshold, n.MinRoot
 		}
 		if ok && len(signers) == 0 {
-			n.Signers, n.MinRoot = old.Signers, old.MinRoot
+			n.Signers, n.Threshold, n.MinRoot = old.Signers, old.Threshold, old.MinRoot
 		}
 		if why := changed(old, n); ok && why != "" {
 			return fmt.Errorf("%w: server %q: %s; if this is meant, give the new server another name", ErrPin, name, why)
@@ -85,6 +90,8 @@ func changed(old, n vault.Server) string {
 		return fmt.Sprintf("TLS key was %s, now %s", pinText(old.Pin), pinText(n.Pin))
 	case old.MinRoot != n.MinRoot:
 		return fmt.Sprintf("required root was %s, now %s", attest.RootKind(old.MinRoot), attest.RootKind(n.MinRoot))
+	case old.Threshold != n.Threshold:
+		return fmt.Sprintf("%d signatures were needed, now %d", old.Threshold, n.Threshold)
 	case len(old.Signers) != len(n.Signers):
 		return "the manifest signers differ"
 	}
@@ -100,7 +107,7 @@ func changed(old, n vault.Server) string {
 func pinText(pin [32]byte) string { return base64.RawURLEncoding.EncodeToString(pin[:]) }
 
 func info(name string, s vault.Server) ServerInfo {
-	return ServerInfo{Name: name, Addr: s.Addr, Pin: pinText(s.Pin), Signers: len(s.Signers), MinRoot: attest.RootKind(s.MinRoot).String(), Version: s.Version}
+	return ServerInfo{Name: name, Addr: s.Addr, Pin: pinText(s.Pin), Signers: len(s.Signers), Threshold: s.Threshold, MinRoot: attest.RootKind(s.MinRoot).String(), Version: s.Version}
 }
 
 // Servers lists the pinned servers, by name.

@@ -43,7 +43,7 @@ func actAttest(ctx context.Context, s *Stage, t *teller, sink progress.Sink) err
 func (s *Stage) changedPin(t *teller) error {
 	other := s.code
 	other.Pin[0] ^= 1
-	_, err := s.Alice.AddServer(ServerName, other, s.signers(), attest.RootSoftware)
+	_, err := s.Alice.AddServer(ServerName, other, s.signers(), 0, attest.RootSoftware)
 	return t.must(errors.Is(err, app.ErrPin), "another key for the same server is a hard stop")
 }
 

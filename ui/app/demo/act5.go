@@ -136,7 +136,7 @@ func (s *Stage) impostor(ctx context.Context, name, exe string, c server.Config)
 	if code.Pin != s.code.Pin {
 		return fmt.Errorf("%w: the impostor has another TLS key", ErrDemo)
 	}
-	_, err = s.Alice.AddServer(name, code, s.signers(), attest.RootSoftware)
+	_, err = s.Alice.AddServer(name, code, s.signers(), 0, attest.RootSoftware)
 	return err
 }
 

@@ -203,10 +203,10 @@ func (s *Stage) signers() []ed25519.PublicKey {
 // once it has attested.
 func (s *Stage) pin(a *app.App, trust bool) error {
 	if !trust {
-		_, err := a.AddServer(ServerName, s.code, nil, 0)
+		_, err := a.AddServer(ServerName, s.code, nil, 0, 0)
 		return err
 	}
-	_, err := a.AddServer(ServerName, s.code, s.signers(), attest.RootSoftware)
+	_, err := a.AddServer(ServerName, s.code, s.signers(), 0, attest.RootSoftware)
 	return err
 }
 
