@@ -27,15 +27,15 @@ const maxConns = 8
 
 // Config is whom to talk to and as whom.
 type Config struct {
-	Addr      string   // host:port
-	Pin       [32]byte // SHA-256 of the server's SubjectPublicKeyInfo
-	UID       chain.UID
-	Device    ed25519.PrivateKey
-	Account   []byte                // signed account genesis, for Enrol
-	Links     [][]byte              // and the account's links after it
-	Bearer    string                // an API key, instead of UID, Device and Account; "": log in
-	Policy    *attest.Policy        // nil: the pin only, as nodes do
-	Now       func() time.Time      // nil: time.Now
+	Addr    string   // host:port
+	Pin     [32]byte // SHA-256 of the server's SubjectPublicKeyInfo
+	UID     chain.UID
+	Device  ed25519.PrivateKey
+	Account []byte           // signed account genesis, for Enrol
+	Links   [][]byte         // and the account's links after it
+	Bearer  string           // an API key, instead of UID, Device and Account; "": log in
+	Policy  *attest.Policy   // nil: the pin only, as nodes do
+	Now     func() time.Time // nil: time.Now
 	// Every verdict, good or not, and the exchange that it was reached by; called
 	// from any goroutine.
 	OnVerdict func(*attest.Verdict, *channel.Transcript)

@@ -9,7 +9,6 @@ import (
 	"cipherdeck/attest/bootlog"
 	"cipherdeck/attest/channel"
 	"cipherdeck/attest/device"
-	"cipherdeck/attest/ima"
 	"cipherdeck/attest/tpm2"
 	"cipherdeck/crypto/secmem"
 )
@@ -64,16 +63,15 @@ func endorsed(tpm transport.TPM, cert []byte) (*tpm2.EK, error) {
 	return tpm2.NewEK(tpm, spki)
 }
 
-// logs reads what firmware and kernel measured, where they did.
+// logs reads what the firmware measured, where it did. The kernel's list of files
+// grows while the server runs, so it would not replay to a later quote: it is
+// not sent.
 func (s *Server) logs(m *channel.Machine) (err error) {
-	if s.device.Kind == device.Soft && s.cfg.FirmwareLog == "" && s.cfg.IMALog == "" {
+	if s.device.Kind == device.Soft && s.cfg.FirmwareLog == "" {
 		return nil // nothing but we extended it
 	}
 	if m.Firmware, err = bootlog.Read(s.cfg.FirmwareLog); err != nil {
 		return fmt.Errorf("firmware_log: %w", err)
-	}
-	if m.IMA, err = ima.Read(s.cfg.IMALog); err != nil {
-		s.log.Warn("the kernel's list of files is not shown", "err", err) // it grows, and nothing demands it
 	}
 	return nil
 }

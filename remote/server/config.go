@@ -47,7 +47,6 @@ type Config struct {
 	Mirror      *rooms.Place `json:"mirror" cbor:"-"`       // where a second copy of it is; null: there is none
 	TPM         string       `json:"tpm" cbor:"-"`          // "soft", "swtpm" or a path such as /dev/tpmrm0; what it is worth is for its maker's certificate to say
 	FirmwareLog string       `json:"firmware_log" cbor:"-"` // file with the firmware's event log; "": the kernel's, with a TPM of the machine
-	IMALog      string       `json:"ima_log" cbor:"-"`      // file with the kernel's list of measured files; "": the kernel's
 
 	SFTP       string `json:"sftp" cbor:"-"`        // host:port of a door for SFTP clients; "": there is none
 	GraceHours int    `json:"grace_hours" cbor:"-"` // that a blob must have been unneeded for before it is deleted
