@@ -283,3 +283,37 @@ func diffEvents(l, m []eventlog.Event) (out []string) {
 	}
 	return out
 }
+
+// Trial is one flipped bit, and the verdict it led to.
+type Trial struct {
+	Tampered
+	Verdict *attest.Verdict
+}
+
+// Lab flips one bit in the middle of each field of the newest exchange with a
+// server. Errors wrap ErrName when there was none.
+func (a *App) Lab(ctx context.Context, name string) ([]Trial, error) {
+	s, err := a.pinnedServer(name)
+	if err != nil {
+		return nil, err
+	}
+	script := a.board.script(name)
+	if script == nil {
+		return nil, fmt.Errorf("%w: server %q was not asked since this program started", ErrName, name)
+	}
+	e := &Evidence{V: evidenceVersion, Script: *script, Policy: save(policyOf(s))}
+	e.Policy.Last = nil // what is known now is of this very exchange
+	names, sizes, err := e.TamperFields()
+	if err != nil {
+		return nil, err
+	}
+	var out []Trial
+	for i, n := range names {
+		t, v, err := e.Tamper(ctx, n, sizes[i]*4)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Trial{t, v})
+	}
+	return out, nil
+}

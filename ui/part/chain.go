@@ -149,12 +149,12 @@ func split(found string) (what, want, got string) {
 func Detail(th theme.Theme, w int, l *attest.Link, indent string) []string {
 	var out []string
 	add := func(r theme.Role, label, s string) {
-		lines := Wrap(plain.Text(s), w-Width(indent)-15)
+		lines := Wrap(plain.Text(s), w-Width(indent)-16)
 		for i, x := range lines {
 			if i > 0 {
 				label = ""
 			}
-			out = append(out, indent+th.Paint(theme.Dim, Fit(label, 14))+th.Paint(r, x))
+			out = append(out, indent+th.Paint(theme.Dim, Fit(label, 15))+th.Paint(r, x))
 		}
 	}
 	add(theme.Dim, "link", l.ID)
@@ -162,5 +162,6 @@ func Detail(th theme.Theme, w int, l *attest.Link, indent string) []string {
 	add(theme.Text, "rule", l.Rule)
 	add(Tint(l.State), "found", l.Found)
 	add(theme.Warn, "does NOT show", l.NotProven)
+	add(theme.Dim, "why it matters", l.Why)
 	return out
 }

@@ -1,9 +1,11 @@
 package screen
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +65,7 @@ func fullData() data {
 			{Name: "lab-2", Addr: "lab.example:443", MinRoot: "hardware TPM", Signers: 2},
 			{Name: hostile, Addr: hostile, MinRoot: "vTPM"},
 		},
+		machines: machines(),
 		people: []app.Person{
 			{Name: "bob", UID: "bobuid234", Verified: true, Words: "atlas banjo cedar dune ember fable grove haiku"},
 			{Name: hostile, UID: "eveuid567", Words: "iris jolt kite lemon maple nectar oasis pearl"},
@@ -96,25 +99,28 @@ func claims() []attest.Link {
 		return attest.Link{ID: id, Claim: claim, Rule: rule, NotProven: not, State: attest.Pass, Found: "digest 9f2c…e1"}
 	}
 	return []attest.Link{
-		l(attest.LinkRoot, "Something vouches for the maker of the TPM.", "No EK certificate is checked in this release.", "That a TPM chip exists. Whoever controls the machine could forge all of this."),
-		l(attest.LinkEK, "The endorsement key has a certificate of a TPM maker.", "Not built: no EK certificate is asked for.", "Who made this TPM."),
-		l(attest.LinkEnrol, "The AK lives in the TPM that the certificate names.", "Not built: credential activation is not run.", "That the AK and a certified EK are in one chip."),
-		l(attest.LinkAK, "The AK signs only what its TPM wrote, and cannot leave it.", "Attributes equal 00050472; name recomputed.", "That a real TPM enforces these attributes: see root."),
-		l(attest.LinkSignature, "The quote is signed by this AK.", "Strict parse, TPM magic, ECDSA verify.", "When it was signed: see quote.binding."),
+		l(attest.LinkEK, "A maker of TPMs certified the endorsement key.", "X.509 chain to a pinned root, TCG key usage, dates.", "That the maker built the TPM well, or that it is in this machine."),
+		l(attest.LinkRoot, "What vouches is of the kind that you demand.", "Decided by the root that the chain ends in.", "That a TPM chip exists. Whoever controls the machine could forge all of this."),
+		l(attest.LinkEnrol, "The attestation key lives in the TPM that was certified, and both are those seen first.", "Credential activation, at most 30 days ago.", "That the TPM is in the machine you believe it is in."),
+		l(attest.LinkAK, "The attestation key signs only what its TPM wrote, and cannot leave it.", "Attributes equal 00050472; name recomputed.", "That a real TPM enforces these attributes: see root."),
+		l(attest.LinkSignature, "The quote is signed by this key.", "Strict parse, TPM magic, signature.", "When it was signed: see quote.binding."),
 		l(attest.LinkNonce, "The quote was made for this connection, now.", "Qualifying data equals our hash of nonce, TLS key and exporter.", "That the TPM is in the same machine as the TLS key."),
-		l(attest.LinkPCR, "The PCR values shown are the ones quoted.", "SHA-256 bank only, digest recomputed.", "What the values mean: see the log."),
+		l(attest.LinkPCR, "The register values shown are the ones quoted.", "One bank, exactly the PCRs asked for, digest recomputed.", "What the values mean: see the logs."),
+		l(attest.LinkClock, "The TPM's own past goes on from the last verdict.", "Reset count, clock and firmware are compared.", "That nothing happened between two verdicts."),
 		l(attest.LinkReplay, "The application log is the one that was measured.", "Each event's bytes are hashed into PCR 14 again.", "That the program which wrote the log told the truth."),
-		l(attest.LinkEvents, "Every event is one the manifest accepts, in its order.", "Names and digests are compared one by one.", "That a program is free of faults."),
-		l(attest.LinkBoot, "Firmware, boot loader and kernel are the accepted ones.", "Not built: PCRs 0 to 13 are held against nothing.", "What was running before the server started."),
+		l(attest.LinkFirmware, "The firmware's log is the one that was measured.", "Not given: each event is hashed into its register again.", "Event types, and text that no digest covers."),
 		l(attest.LinkManifest, "The manifest is signed by people you accepted.", "Ed25519 signatures of the policy, at least its threshold.", "That the signers built or read the program."),
 		l(attest.LinkValidity, "The manifest is for this product, current and not rolled back.", "Product, version, dates.", "That no newer manifest exists."),
-		l(attest.LinkLogProof, "The manifest is in a public log, the same for everyone.", "Not built: no inclusion proof is asked for.", "That you were shown the same manifest as others."),
+		l(attest.LinkDeny, "Nothing here is on the manifest's deny list.", "Serials, AK name, version and program are looked up.", "That everything bad is on the list."),
+		l(attest.LinkLogProof, "The manifest is in the server's journal, the same for everyone.", "Not given: inclusion proof to a signed checkpoint.", "That you were shown the same journal as others."),
+		l(attest.LinkBoot, "Firmware, boot loader and kernel are those of one baseline.", "Each register that the baseline names.", "Anything about registers that the baseline does not name."),
+		l(attest.LinkEvents, "Every event of the application log is one that the same baseline accepts, in its order.", "Names and digests are compared one by one.", "That a program is free of faults."),
 	}
 }
 
 // verdict is a demo verdict that breaks at the link named, or holds.
 func verdict(breaks, found string) *attest.Verdict {
-	v := &attest.Verdict{Root: attest.RootSoftware, Links: claims(), Subject: "127.0.0.1:40123"}
+	v := &attest.Verdict{Type: "tpm2", Root: attest.RootSoftware, Links: claims(), Subject: "127.0.0.1:40123", PCRs: registers()}
 	broken := false
 	for i := range v.Links {
 		l := &v.Links[i]
@@ -122,14 +128,41 @@ func verdict(breaks, found string) *attest.Verdict {
 		case broken:
 			l.State, l.Found = attest.NotChecked, "not checked: a link above is broken"
 		case l.Rule[:4] == "Not ":
-			l.State, l.Found = attest.NotChecked, "not built in this release"
-		case l.ID == attest.LinkRoot:
-			l.State, l.Found = attest.Software, "no EK certificate: nothing vouches for the maker"
+			l.State, l.Found = attest.NotChecked, "the machine gave none"
+		case l.ID == attest.LinkRoot || l.ID == attest.LinkEK:
+			l.State, l.Found = attest.Software, "a TPM in software: a demonstration"
 		case l.ID == breaks:
 			l.State, l.Found, broken = attest.Fail, found, true
 		}
 	}
 	return v
+}
+
+// registers are two of a machine's, one of them not as it should be.
+func registers() []attest.PCRRow {
+	return []attest.PCRRow{
+		{Index: 7, Meaning: "Secure Boot state and keys", Value: bytes.Repeat([]byte{7}, 32), State: attest.PCRMatches, Want: [][]byte{bytes.Repeat([]byte{7}, 32)}, Explained: true,
+			Events: []attest.PCREvent{{Type: "EFI_VARIABLE_DRIVER_CONFIG", Text: "SecureBoot = 1", Covered: true}}},
+		{Index: 11, Meaning: "unified kernel image, boot phases (systemd)", Value: bytes.Repeat([]byte{8}, 32), State: attest.PCRDiffers, Want: [][]byte{append(bytes.Repeat([]byte{8}, 31), 9)},
+			Diff: "expected 0808…09, got 0808…08", Events: []attest.PCREvent{{Type: "IPL", Text: "cmdline " + hostile, First: true}}},
+		{Index: 14, Meaning: "this server's own log", Value: bytes.Repeat([]byte{1}, 32), Explained: true},
+	}
+}
+
+func machines() map[string]app.MachineInfo {
+	art := []string{"+-----------------+"}
+	for range 9 {
+		art = append(art, "|    .oO=*        |")
+	}
+	return map[string]app.MachineInfo{"main": {
+		Server: "main", Words: "atlas banjo cedar dune ember fable grove haiku", Digits: strings.TrimSpace(strings.Repeat("12345 ", 12)), Art: append(art, art[0]),
+		Held: "PCR 11 changed under the same manifest",
+		History: []app.History{
+			{At: clock().Add(-48 * time.Hour), Word: "demo", Note: "first seen; credential activated"},
+			{At: clock().Add(-time.Hour), Word: "REFUSED", Broken: "log.events", Note: "event 0 " + hostile},
+			{At: clock().Add(-3 * time.Minute), Word: "demo", Note: "rebooted: reset count 4, was 3"},
+		},
+	}}
 }
 
 func verdicts() map[string]app.Judged {

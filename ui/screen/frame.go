@@ -149,9 +149,11 @@ func rootBadge(j app.Judged) (string, theme.Role) {
 	case j.Verdict.Root == attest.RootSoftware:
 		return "SOFTWARE ~ demo", theme.Warn
 	case j.Verdict.Root == attest.RootVTPM:
-		return "~ vTPM", theme.Warn
+		return "~ vTPM" + byMaker(j.Verdict), theme.Warn
+	case j.Verdict.Root == attest.RootHardware:
+		return "✓ HARDWARE TPM" + byMaker(j.Verdict), theme.OK
 	}
-	return "✓ HARDWARE TPM", theme.OK
+	return "✓ " + j.Verdict.Root.String(), theme.OK
 }
 
 // judged is the verdict that the badge is about. A refusal that nobody moved
@@ -309,4 +311,13 @@ func marked(th theme.Theme, lines []string) []string {
 		out = append(out, indent+th.Bold(role, glyph)+" "+rest)
 	}
 	return out
+}
+
+// byMaker is the first word of who certified a TPM.
+func byMaker(v *attest.Verdict) string {
+	maker, _, _ := strings.Cut(plain.Text(v.Maker), " ")
+	if maker == "" {
+		return ""
+	}
+	return " (" + part.Cut(maker, 18) + ")"
 }

@@ -79,6 +79,12 @@ func (s *session) survey() cmd {
 		d.projects, errs[0] = a.Projects()
 		d.servers, errs[1] = a.Servers()
 		d.people, errs[2] = a.People()
+		d.machines = map[string]app.MachineInfo{}
+		for _, v := range d.servers {
+			if m, err := a.Machine(v.Name); err == nil {
+				d.machines[v.Name] = m
+			}
+		}
 		for _, err := range errs {
 			if err != nil {
 				d.err = err

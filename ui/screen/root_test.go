@@ -202,7 +202,7 @@ func TestARefusalIsSeenEvenWhenAGoodVerdictFollows(t *testing.T) {
 		}
 	}
 	keys(r, "k", "k", "k", "k")
-	if v := seen(r); !strings.Contains(v, "8 hold · 1 software · 4 not checked") {
+	if v := seen(r); !strings.Contains(v, "12 hold · 2 software · 2 not checked") {
 		t.Errorf("the good verdict is not there any more:\n%s", v)
 	}
 }
@@ -443,7 +443,7 @@ func TestTheVerdictIsNeverCut(t *testing.T) {
 			for n := 1; n < 3; n++ {
 				lines := v.summary(e, w, n)
 				all := strings.Join(lines, " ")
-				if len(lines) != n || !strings.Contains(all, "✗ REFUSED") || !strings.Contains(all, "6 hold · 1 broken · 6 not checked") {
+				if len(lines) != n || !strings.Contains(all, "✗ REFUSED") || !strings.Contains(all, "13 hold · 1 broken · 2 not checked") {
 					t.Fatalf("%d wide, %d lines: %q", w, n, lines)
 				}
 			}

@@ -199,6 +199,7 @@ type data struct {
 	facts    app.Facts
 	projects []app.ProjectInfo
 	servers  []app.ServerInfo
+	machines map[string]app.MachineInfo // by server
 	people   []app.Person
 	verdicts map[string]app.Judged
 	refused  []app.Judged // every refusal of this session, oldest first

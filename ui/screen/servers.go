@@ -18,6 +18,9 @@ type servers struct {
 	links   part.List
 	pane    int         // 0 servers, 1 chain
 	opened  int         // index of the link opened, -1 for none
+	page    page        // what is shown of the chosen server
+	row     part.List   // on a page that is not the chain
+	trials  *tried      // of the tamper lab; nil until it answers
 	held    mark        // of the row chosen
 	want    mark        // of the row to choose as soon as it is there
 	shown   time.Time   // of the newest verdict that was looked at
@@ -32,8 +35,11 @@ func (v *servers) title() string { return "Servers" }
 func (v *servers) open() cmd     { return nil }
 
 func (v *servers) hints() []hint {
-	if v.pane == 1 {
-		return []hint{{"enter", "link detail"}, {"esc", "back"}}
+	switch {
+	case v.page != pageChain:
+		return []hint{{"enter", "detail"}, {"c", "chain"}, {"p", "registers"}, {"i", "identity"}, {"t", "tamper lab"}, {"esc", "back"}}
+	case v.pane == 1:
+		return []hint{{"enter", "link detail"}, {"p", "registers"}, {"i", "identity"}, {"t", "tamper lab"}, {"esc", "back"}}
 	}
 	return []hint{{"enter", "go through the links"}}
 }
@@ -96,6 +102,10 @@ func (v *servers) event(m msg) cmd {
 		v.settle()
 	case moved:
 		v.release()
+	case tried:
+		if e, ok := v.chosen(); ok && e.name == m.server {
+			v.trials = &m
+		}
 	case acted:
 		if m.w.a.ID == "server.add" && m.err == nil {
 			v.release()
@@ -218,11 +228,11 @@ func (v *servers) count() int {
 
 func (v *servers) key(k part.Key) (cmd, bool) {
 	if v.pane == 1 {
-		return nil, v.linkKey(k)
+		return v.linkKey(k)
 	}
 	switch k.Name {
 	case "tab", "shift+tab", "right", "l", "enter":
-		if v.count() > 0 {
+		if v.count() > 0 || len(v.s.data.servers) > 0 {
 			v.pane = 1
 		}
 		return nil, true
@@ -240,18 +250,25 @@ func (v *servers) key(k part.Key) (cmd, bool) {
 	return nil, true
 }
 
-func (v *servers) linkKey(k part.Key) bool {
+func (v *servers) linkKey(k part.Key) (cmd, bool) {
+	if p, ok := pageOf(k); ok {
+		return v.turn(p), true
+	}
+	list, n := &v.links, v.count()
+	if v.page != pageChain {
+		list, n = &v.row, v.rows()
+	}
 	switch k.Name {
 	case "esc", "left", "h", "tab", "shift+tab":
-		v.pane = 0
-		return true
+		v.pane, v.page, v.opened = 0, pageChain, -1
+		return nil, true
 	case "enter", "d", "right", "l":
-		if v.opened == v.links.At {
+		if v.opened == list.At {
 			v.opened = -1
 		} else {
-			v.opened = v.links.At
+			v.opened = list.At
 		}
-		return true
+		return nil, true
 	}
-	return v.links.Key(k, v.count(), 8)
+	return nil, list.Key(k, n, 8)
 }

@@ -27,7 +27,7 @@ func (v *servers) cuts(w int) []int {
 	switch {
 	case len(v.s.data.servers) == 0 || chain == 0:
 		return nil
-	case link > 0 && v.count() > 0:
+	case link > 0 && v.count() > 0 && v.page == pageChain:
 		return []int{list, list + chain + 1}
 	}
 	return []int{list}
@@ -39,12 +39,19 @@ func (v *servers) view(w, h int) []string {
 	}
 	lw, cw, dw := v.widths(w)
 	if cw == 0 {
-		if v.pane == 0 {
+		switch {
+		case v.pane == 0:
 			return part.Exactly(v.viewList(w, h), w, h)
+		case v.page != pageChain:
+			return part.Exactly(v.viewPage(w, h), w, h)
 		}
 		return part.Exactly(v.viewChain(w, h, false), w, h)
 	}
 	sep := v.s.th.Paint(theme.Border, "│")
+	if v.page != pageChain {
+		cw = w - lw - 1
+		return part.Beside(sep, part.Exactly(v.viewList(lw, h), lw, h), part.Exactly(v.viewPage(cw, h), cw, h))
+	}
 	if dw == 0 || v.count() == 0 {
 		cw = w - lw - 1
 		return part.Beside(sep, part.Exactly(v.viewList(lw, h), lw, h), part.Exactly(v.viewChain(cw, h, false), cw, h))
@@ -272,5 +279,25 @@ func (v *servers) viewLink(w int) []string {
 	add("how it is checked", theme.Dim, l.Rule)
 	add("found", part.Tint(l.State), l.Found)
 	add("what it does NOT show", theme.Warn, l.NotProven)
+	add("why it matters", theme.Dim, l.Why)
+	for _, d := range l.Data {
+		out = append(out, " "+th.Paint(theme.Faint, part.Cut(fmt.Sprintf("evidence: %s, %d bytes", d.Name, len(d.Value)), w-2)))
+		for _, x := range part.Wrap(hexOf(d.Value), w-3) {
+			out = append(out, "  "+th.Paint(theme.Dim, x))
+		}
+	}
+	return out
+}
+
+// hexOf writes bytes in groups that wrap; long ones are cut.
+func hexOf(b []byte) string {
+	const most = 64
+	out := ""
+	for i := 0; i < min(len(b), most); i += 4 {
+		out += fmt.Sprintf("%x ", b[i:min(i+4, len(b))])
+	}
+	if len(b) > most {
+		out += "…"
+	}
 	return out
 }

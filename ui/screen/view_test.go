@@ -1,6 +1,7 @@
 package screen
 
 import (
+	"cipherdeck/attest"
 	"flag"
 	"fmt"
 	"os"
@@ -89,6 +90,28 @@ func scenes() map[string]func(t *testing.T, w, h int) *root {
 		"servers-link": func(t *testing.T, w, h int) *root {
 			r := unlocked(t, w, h)
 			keys(r, "2", "enter", "jjjj", "enter")
+			return r
+		},
+		"servers-registers": func(t *testing.T, w, h int) *root {
+			r := unlocked(t, w, h)
+			keys(r, "2", "enter", "p", "j", "enter")
+			return r
+		},
+		"servers-identity": func(t *testing.T, w, h int) *root {
+			r := unlocked(t, w, h)
+			keys(r, "2", "enter", "i")
+			return r
+		},
+		"servers-lab": func(t *testing.T, w, h int) *root {
+			r := unlocked(t, w, h)
+			keys(r, "2", "enter", "t")
+			v := verdict(attest.LinkSignature, "statement is not signed by the AK")
+			r.Update(tried{server: "main", rows: []app.Trial{
+				{Tampered: app.Tampered{Field: "ak", Bytes: 88, Link: attest.LinkAK}},
+				{Tampered: app.Tampered{Field: "quote", Bytes: 145, Link: attest.LinkSignature}, Verdict: v},
+				{Tampered: app.Tampered{Field: "proof", Bytes: 500, Found: app.NotPinned}},
+			}})
+			keys(r, "j", "enter")
 			return r
 		},
 		"servers-unread": func(t *testing.T, w, h int) *root {
