@@ -14,7 +14,10 @@
 #   make bench        benchmarks; BENCH= and PKGS= narrow them
 #   make bench-project open and re-encrypt 10 000 items, upload beside a plain copy
 #   make bench-seal sealing beside age, cp and tar on a memory file system
-#   make reproducible build twice in different places and compare
+#   make release      VERSION=1.2: programs, checksums and what a server measures of itself, into dist/
+#   make reproducible the same twice, in different places and from empty caches, and compare
+#   make attest-diff  quotes and firmware logs of real machines, judged beside other verifiers
+#   make bench-attest the same, timed beside them
 #   make install      to $(DESTDIR)$(PREFIX); make uninstall takes it away
 #   make clean        remove what was built
 PREFIX   ?= /usr/local
@@ -28,7 +31,7 @@ GO       ?= go
 # Also keeps the race detector and cgo resolvers out: every build is the same.
 export CGO_ENABLED = 0
 
-.PHONY: build secret pkcs11 demo test test-slow test-full fuzz rsa8192 bench bench-seal bench-blobs bench-store bench-journal bench-project reproducible install uninstall clean
+.PHONY: build secret pkcs11 demo test test-slow test-full fuzz rsa8192 bench bench-seal bench-blobs bench-store bench-journal bench-project bench-attest attest-diff release reproducible install uninstall clean
 
 build:
 	$(GO) build -trimpath -buildvcs=false -o bin/cipherdeck .
@@ -80,8 +83,19 @@ bench-seal:
 bench-project:
 	$(GO) test -run '^$$' -bench '10000Items|Upload|PlainCopy|Chain|Members' -benchmem ./vault/project
 
+release:
+	@test -n '$(VERSION)' || { echo "say which: make release VERSION=1.2" >&2; exit 1; }
+	.ci/release '$(VERSION)'
+
 reproducible:
 	.ci/reproducible
+
+attest-diff:
+	cd .ci/tools/attestdiff && $(GO) test -count=1 ./...
+
+bench-attest:
+	cd .ci/tools/attestdiff && $(GO) test -run '^$$' -bench . -benchtime 2s ./...
+	$(GO) test -run '^$$' -bench 'Verify|Replay|ConnectToVerdict' -benchmem ./attest/...
 
 # Installs what was built, so that `sudo make install` compiles nothing as root.
 install:
@@ -99,5 +113,5 @@ uninstall:
 	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/cipherdeck' '$(DESTDIR)$(PREFIX)/share/cipherdeck'
 
 clean:
-	rm -rf bin
+	rm -rf bin dist
 	find . -path ./.git -prune -o \( -name '*.test' -o -name '*.prof' \) -exec rm -f {} +
