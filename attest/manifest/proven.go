@@ -10,14 +10,17 @@ import (
 
 // Proven checks that the signed manifest is in the journal of p, by proof (a
 // tlog.Bundle whose extra data is the leaf). With no policy nothing is demanded
-// and nothing is checked. A proof with fewer witnesses than the policy needs
-// fails; with none needed it warns, since a journal that nobody watches may be
+// and nothing is checked. No proof, or one with fewer witnesses than the policy
+// needs, fails; with none needed it warns, since a journal that nobody watches may be
 // shown to one reader only.
 func Proven(signed, proof []byte, p *tlog.Policy, now time.Time) (attest.State, string) {
 	if p == nil {
 		return attest.NotChecked, "no journal is pinned for this server"
 	}
 	if len(proof) == 0 {
+		if p.Need > 0 { // giving no proof must not be better than giving a bad one
+			return attest.Fail, fmt.Sprintf("the machine gave no inclusion proof, want one with %d cosignatures", p.Need)
+		}
 		return attest.Warn, "the machine gave no inclusion proof (a server that just started has none yet)"
 	}
 	v, err := proven(signed, proof, *p, now)
