@@ -105,8 +105,9 @@ func (t *TPM) check(c *command, i int, a *auth, e entity) rc {
 	if authorises && e.lockout && t.lock.locked(t.clock()) && c.handles[i] != handleLockout {
 		return rcLockout
 	}
-	if authorises && e.lockout {
-		t.lock.Used = true
+	if authorises && e.lockout && !t.lock.Used {
+		t.lock.Used = true // on disk before anything is compared
+		t.save()
 	}
 	if a.s != nil && a.s.kind == kindTrial {
 		return rcAttributes

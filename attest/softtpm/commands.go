@@ -37,6 +37,8 @@ func table() map[uint32]spec {
 		0x173: {handles: 1, run: (*TPM).readPublic},
 		0x165: {run: (*TPM).flushContext},
 		0x120: {handles: 2, auths: 1, run: (*TPM).evictControl},
+		0x162: {handles: 1, run: (*TPM).contextSave},
+		0x161: {run: (*TPM).contextLoad},
 
 		0x17E: {run: (*TPM).pcrRead},
 		0x182: {handles: 1, auths: 1, run: (*TPM).pcrExtend},
@@ -44,6 +46,8 @@ func table() map[uint32]spec {
 		0x13D: {handles: 1, auths: 1, run: (*TPM).pcrReset},
 		0x158: {handles: 1, auths: 1, run: (*TPM).quote},
 		0x148: {handles: 2, auths: 2, admin: 1, run: (*TPM).certify},
+		0x14A: {handles: 2, auths: 1, run: (*TPM).certifyCreation},
+		0x14C: {handles: 2, auths: 2, run: (*TPM).getTime},
 
 		0x15D:      {handles: 1, auths: 1, run: (*TPM).signDigest},
 		0x177:      {handles: 1, run: (*TPM).verifySignature},
@@ -71,6 +75,7 @@ func table() map[uint32]spec {
 		0x14E: {handles: 2, auths: 1, run: (*TPM).nvRead},
 		0x169: {handles: 1, run: (*TPM).nvReadPublic},
 
+		0x126: {handles: 1, auths: 1, run: (*TPM).clear},
 		0x129: {handles: 1, auths: 1, run: (*TPM).hierarchyChangeAuth},
 		0x139: {handles: 1, auths: 1, run: (*TPM).lockReset},
 		0x13A: {handles: 1, auths: 1, run: (*TPM).lockParameters},

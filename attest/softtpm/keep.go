@@ -12,7 +12,10 @@ import (
 // ErrState is wrapped when what was kept of a TPM is damaged.
 var ErrState = errors.New("state of the software TPM is damaged")
 
-const keptVersion = 1
+const (
+	keptVersion = 1
+	maxRSA      = 16 // RSA primaries
+)
 
 // kept is what survives a restart, in deterministic CBOR.
 type kept struct {
@@ -28,6 +31,7 @@ type kept struct {
 	NV      []nvIndex  `cbor:"10,keyasint,omitempty"`
 	Objects []lasting  `cbor:"11,keyasint,omitempty"`
 	RSA     []rsaSaved `cbor:"12,keyasint,omitempty"`
+	Cleared uint32     `cbor:"13,keyasint,omitempty"` // how often there was a new owner
 }
 
 // lasting is a persistent object.
@@ -43,9 +47,10 @@ type lasting struct {
 // rsaSaved is an RSA primary: made once, since primes are not found from a
 // seed in a way that other versions of the library would repeat.
 type rsaSaved struct {
-	_    struct{} `cbor:",toarray"`
-	Of   [32]byte // hierarchy and template
-	PKCS []byte
+	_         struct{} `cbor:",toarray"`
+	Of        [32]byte // hierarchy and template
+	Hierarchy uint32
+	PKCS      []byte
 }
 
 // Start powers a TPM on that keeps its state: raw is what keep was last given,

@@ -83,9 +83,9 @@ func (t *TPM) createPrimary(c *command, r *reply) rc {
 // primaryKey derives a key from the seed, its hierarchy and its template, so
 // that it is the same after every restart.
 func (t *TPM) primaryKey(hierarchy uint32, p template) (crypto.Signer, rc) {
-	seed := kdfa(wire.AlgSHA256, t.kept.Seed[:], "HIERARCHY", wire.U32s(nil, hierarchy), nil, 256)
+	seed := t.seed(hierarchy)
 	if p.typ == wire.AlgRSA {
-		return t.primaryRSA(seed, p)
+		return t.primaryRSA(hierarchy, seed, p)
 	}
 	want, curve := p.marshal(), curveOf(p.curve)
 	bits := curve.Params().BitSize
@@ -98,7 +98,9 @@ func (t *TPM) primaryKey(hierarchy uint32, p template) (crypto.Signer, rc) {
 	return nil, rcFailure
 }
 
-func (t *TPM) primaryRSA(seed []byte, p template) (crypto.Signer, rc) {
+// primaryRSA is made once and kept: primes are not found from a seed in a way
+// that other versions of the library would repeat.
+func (t *TPM) primaryRSA(hierarchy uint32, seed []byte, p template) (crypto.Signer, rc) {
 	of := [32]byte(kdfa(wire.AlgSHA256, seed, "PRIMARY", p.marshal(), nil, 256))
 	for _, s := range t.kept.RSA {
 		if s.Of == of {
@@ -109,6 +111,9 @@ func (t *TPM) primaryRSA(seed []byte, p template) (crypto.Signer, rc) {
 			return k.(crypto.Signer), ok
 		}
 	}
+	if len(t.kept.RSA) >= maxRSA {
+		return nil, rcNVSpace // and not forget one that somebody relies on
+	}
 	k, err := rsa.GenerateKey(rand.Reader, int(p.bits))
 	if err != nil {
 		return nil, rcFailure
@@ -117,7 +122,7 @@ func (t *TPM) primaryRSA(seed []byte, p template) (crypto.Signer, rc) {
 	if err != nil {
 		return nil, rcFailure
 	}
-	t.kept.RSA = append(t.kept.RSA, rsaSaved{Of: of, PKCS: der})
+	t.kept.RSA = append(t.kept.RSA, rsaSaved{Of: of, Hierarchy: hierarchy, PKCS: der})
 	t.save()
 	return k, ok
 }
@@ -239,12 +244,22 @@ func (t *TPM) loadExternal(c *command, r *reply) rc {
 	if pub.has(wire.AttrFixedTPM) || pub.has(wire.AttrFixedParent) || pub.has(wire.AttrRestricted) {
 		return rcAttributes // nothing from outside may claim to be of this TPM
 	}
-	o := &object{pub: pub, hierarchy: hierarchy, external: true}
-	if o.known, code = pub.publicKey(); code != ok {
+	o, code := newExternal(pub, hierarchy)
+	if code != ok {
 		return code
 	}
-	o.complete(wire.U32s(nil, hierarchy))
 	return t.loaded(o, r)
+}
+
+// newExternal is a public key from outside.
+func newExternal(pub template, hierarchy uint32) (*object, rc) {
+	o := &object{pub: pub, hierarchy: hierarchy, external: true}
+	var code rc
+	if o.known, code = pub.publicKey(); code != ok {
+		return nil, code
+	}
+	o.complete(wire.U32s(nil, hierarchy))
+	return o, ok
 }
 
 // readPublic is TPM2_ReadPublic (Part 3, 12.4).

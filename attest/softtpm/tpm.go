@@ -9,10 +9,10 @@
 //
 // Built: ECC (P-256, P-384) and RSA keys, sealed data, the SHA-256 and SHA-384
 // banks, password, HMAC and policy sessions, salted and bound, with parameter
-// encryption; credentials, quotes, certifications, NV, persistent objects,
-// dictionary-attack lockout. Not built: saved contexts, audit sessions,
-// symmetric and HMAC keys, hash sequences, import and duplication, counters in
-// NV, other localities than 0, TPM2_Clear.
+// encryption; credentials, quotes, certifications of keys, creations and time,
+// NV, saved and persistent objects, dictionary-attack lockout, a new owner. Not
+// built: saved sessions, audit sessions, symmetric and HMAC keys, hash
+// sequences, import and duplication, counters in NV, localities other than 0.
 package softtpm
 
 import (
@@ -56,7 +56,9 @@ type TPM struct {
 	lasting  map[uint32]*object
 	sessions [sessionSlots]*session
 	lock     *lockout
-	broken   error // of keep: nothing more is answered
+	contexts [32]byte // key of saved contexts
+	sequence uint64   // of them
+	broken   error    // of keep: nothing more is answered
 }
 
 var _ transport.TPM = (*TPM)(nil)
@@ -72,6 +74,7 @@ func power(k kept, keep func([]byte) error) *TPM {
 	t := &TPM{kept: k, keep: keep, started: time.Now(), commands: table(), pcrs: newBanks(), lasting: map[uint32]*object{}}
 	t.lock = &t.kept.Lock
 	t.lock.started(k.Orderly)
+	copy(t.contexts[:], random(len(t.contexts)))
 	return t
 }
 
@@ -102,8 +105,11 @@ func (t *TPM) Send(in []byte) ([]byte, error) {
 
 // clock is milliseconds of all times that it ran, as far as they were kept.
 func (t *TPM) clock() uint64 {
-	return t.kept.Clock + uint64(time.Since(t.started).Milliseconds())
+	return t.kept.Clock + t.uptime()
 }
+
+// uptime is milliseconds since the start.
+func (t *TPM) uptime() uint64 { return uint64(time.Since(t.started).Milliseconds()) }
 
 func (t *TPM) object(h uint32) *object {
 	if h >= firstPersistent {
