@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -198,10 +199,11 @@ func testQueueKept(t *testing.T, e Engines) {
 	held, done := lease(t, e.Queue, "cpu"), lease(t, e.Queue, "cpu")
 	wantErr(t, "done", e.Queue.Done(t.Context(), done), nil)
 	e = e.Reopen(t)
-	if _, err := e.Queue.Extend(t.Context(), held); err != nil {
+	err := awake(t, func() error { _, err := e.Queue.Extend(t.Context(), held); return err })
+	if err != nil {
 		t.Errorf("the lease did not outlive the engine: %v", err)
 	}
-	wantErr(t, "done", e.Queue.Done(t.Context(), held), nil)
+	wantErr(t, "done", awake(t, func() error { return e.Queue.Done(t.Context(), held) }), nil)
 	enqueue(t, e.Queue, "cpu", "job3")
 	l := lease(t, e.Queue, "cpu")
 	if l.Job != "job3" {
@@ -209,6 +211,26 @@ func testQueueKept(t *testing.T, e Engines) {
 	}
 	wantErr(t, "done", e.Queue.Done(t.Context(), l), nil)
 	none(t, e.Queue, "cpu")
+}
+
+// awake asks again while an engine that was just opened is not available: the
+// servers of a cluster choose a leader first. It gives up after half a minute.
+func awake(t *testing.T, ask func() error) error {
+	t.Helper()
+	end := time.After(30 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ask()
+		if !errors.Is(err, store.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-end:
+			return err
+		case <-tick.C:
+		}
+	}
 }
 
 func enqueue(t *testing.T, q store.Queue, class string, jobs ...string) {
