@@ -120,7 +120,9 @@ func TestPolicies(t *testing.T) {
 	kinds(t, func(t *testing.T, dir, spec string) {
 		d := open(t, spec, dir)
 		defer stop(t, d)
-		is := func(cc gotpm.TPMCC) gotpm.TPM2BDigest { return gotpm.TPM2BDigest{Buffer: digestOf(t, d, commandIs(cc))} }
+		is := func(cc gotpm.TPMCC) gotpm.TPM2BDigest {
+			return gotpm.TPM2BDigest{Buffer: digestOf(t, d, commandIs(cc))}
+		}
 		or := either(is(gotpm.TPMCCSign), is(gotpm.TPMCCCertify))
 		hash := sha256.Sum256([]byte("x"))
 		for name, c := range map[string]struct {
