@@ -75,7 +75,7 @@ func (k AttestationKey) Verify(msg []byte, s Signature) bool {
 	}
 	switch key := k.Key.(type) {
 	case *ecdsa.PublicKey:
-		return s.R != nil && ecdsa.Verify(key, digest, s.R, s.S)
+		return s.R != nil && s.fits(key.Curve.Params().BitSize/8) && ecdsa.Verify(key, digest, s.R, s.S)
 	case *rsa.PublicKey:
 		return s.RSA != nil && rsa.VerifyPKCS1v15(key, k.Hash, digest, s.RSA) == nil
 	}

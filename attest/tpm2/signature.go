@@ -13,6 +13,8 @@ type Signature struct {
 	Hash crypto.Hash
 	R, S *big.Int
 	RSA  []byte
+
+	lengths [2]int // of r and s as they were written, in bytes
 }
 
 // ParseSignature reads a TPMT_SIGNATURE. Errors wrap ErrAlgorithm or ErrSyntax.
@@ -44,13 +46,26 @@ func (s *Signature) parseECDSA(r *wire.Reader) error {
 		}
 	}
 	s.R, s.S = new(big.Int).SetBytes(rr), new(big.Int).SetBytes(ss)
+	s.lengths = [2]int{len(rr), len(ss)}
 	if s.R.Sign() == 0 || s.S.Sign() == 0 {
 		return fmt.Errorf("%w: signature: r or s is zero", ErrSyntax)
 	}
 	return nil
 }
 
-// number reads r or s: of 32 or 48 bytes, or trimmed of all leading zeros.
+// fits reports whether r and s are written as a key of size bytes has them: in
+// full length, or trimmed of all leading zeros, since some TPMs trim.
+func (s Signature) fits(size int) bool {
+	for i, n := range []*big.Int{s.R, s.S} {
+		if l := s.lengths[i]; l != size && (l > size || l != (n.BitLen()+7)/8) {
+			return false
+		}
+	}
+	return true
+}
+
+// number reads r or s: of 32 or 48 bytes, or trimmed of all leading zeros. Which
+// of them is right depends on the key: see fits.
 func number(r *wire.Reader) ([]byte, error) {
 	b := r.Sized(48)
 	if len(b) != 32 && len(b) != 48 && (len(b) == 0 || b[0] == 0) {

@@ -44,6 +44,10 @@ func quoteNegatives() []negative {
 		{name: "signature trailing", after: func(f *forger) { f.sigTail = []byte{0} }, link: attest.LinkSignature, found: "trailing"},
 		{name: "signature hash SHA-1", after: func(f *forger) { f.sigHash = 4 }, link: attest.LinkSignature, found: ErrAlgorithm.Error()},
 		{name: "signature alg RSAPSS", after: func(f *forger) { f.sigAlg = 0x16 }, link: attest.LinkSignature, found: ErrAlgorithm.Error()},
+		{name: "r and s padded to the length of another curve", sent: func(e *attest.Evidence) {
+			pad := func(n []byte) []byte { return append(make([]byte, 16), n...) }
+			e.Signature = wire.Sized(wire.Sized(e.Signature[:4:4], pad(e.Signature[6:38])), pad(e.Signature[40:72]))
+		}, link: attest.LinkSignature, found: ErrSignature.Error()},
 		{name: "r zero", after: func(f *forger) { f.r = make([]byte, 32) }, link: attest.LinkSignature, found: "zero"},
 		{name: "s zero", after: func(f *forger) { f.s = make([]byte, 32) }, link: attest.LinkSignature, found: "zero"},
 		{name: "r and s beyond n", after: func(f *forger) { f.r = bytes.Repeat([]byte{255}, 32); f.s = f.r }, link: attest.LinkSignature, found: ErrSignature.Error()},

@@ -335,10 +335,19 @@ func runAttestWatch(ctx context.Context, a *app.App, args Args, sink progress.Si
 
 // news is what a verdict wrote into the history.
 func news(before, after app.MachineInfo) string {
-	if len(after.History) == 0 || len(after.History) == len(before.History) {
+	// The history is bounded: a full one is as long after as before, so the
+	// newest entries are compared and not the lengths.
+	last := func(m app.MachineInfo) (h app.History) {
+		if n := len(m.History); n > 0 {
+			h = m.History[n-1]
+		}
+		return h
+	}
+	was, is := last(before), last(after)
+	if is.At.Equal(was.At) && is.Note == was.Note {
 		return ""
 	}
-	return after.History[len(after.History)-1].Note
+	return is.Note
 }
 
 type rootView struct {
