@@ -18,6 +18,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"time"
 
 	"cipherdeck/crypto/doc"
@@ -251,6 +252,14 @@ func (v *Verdict) Word() string {
 	default:
 		return "trusted"
 	}
+}
+
+// Short is enough of a digest to tell two apart on a screen.
+func Short(b []byte) string {
+	if len(b) < 4 {
+		return fmt.Sprintf("%x", b)
+	}
+	return fmt.Sprintf("%x…%x", b[:2], b[len(b)-1:])
 }
 
 // Bank is the hash algorithm of a bank of PCRs, as the TPM names it.

@@ -160,13 +160,11 @@ func (l *log) explain(row *attest.PCRRow, ends [24][]byte, x *Explained) {
 	if row.Explained || x.Wrong != "" {
 		return
 	}
-	x.Wrong = fmt.Sprintf("PCR %d: quoted %s, its %d events replay to %s", row.Index, short(row.Value), len(row.Events), short(end))
+	x.Wrong = fmt.Sprintf("PCR %d: quoted %s, its %d events replay to %s", row.Index, attest.Short(row.Value), len(row.Events), attest.Short(end))
 	if bytes.Count(row.Value, []byte{0}) == len(row.Value) {
 		x.Wrong = fmt.Sprintf("PCR %d: the log has %d events, and the register of this bank was never extended", row.Index, len(row.Events))
 	}
 }
-
-func short(b []byte) string { return fmt.Sprintf("%x…%x", b[:2], b[len(b)-1:]) }
 
 // FirstStray is the first event of a register that is none of the accepted
 // digests, and its text; -1 when all are.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf16"
+
+	"cipherdeck/attest/wire"
 )
 
 // describe says in words what an event measured. covered reports whether the
@@ -68,15 +70,15 @@ type efiVariable struct {
 }
 
 func variable(b []byte) (v efiVariable, ok bool) {
-	r := &reader{b: b}
-	r.take(16) // whose variable
-	n, m := r.u64(), r.u64()
+	r := &wire.Little{Left: b}
+	r.Take(16) // whose variable
+	n, m := r.U64(), r.U64()
 	if n > 1024 || m > uint64(len(b)) {
 		return v, false
 	}
-	v.name = wide(r.take(int(n) * 2))
-	v.data = r.take(int(m))
-	return v, !r.bad && len(r.b) == 0
+	v.name = wide(r.Take(int(n) * 2))
+	v.data = r.Take(int(m))
+	return v, !r.Bad && len(r.Left) == 0
 }
 
 func (v efiVariable) describe() string {
@@ -97,12 +99,12 @@ func (v efiVariable) describe() string {
 // keyList counts what an EFI_SIGNATURE_LIST holds.
 func keyList(b []byte) string {
 	lists, entries := 0, 0
-	r := &reader{b: b}
-	for len(r.b) > 0 && !r.bad {
-		r.take(16) // type
-		total, head, each := r.u32(), r.u32(), r.u32()
-		body := r.take(int(total) - 28)
-		if r.bad || each == 0 || head > uint32(len(body)) {
+	r := &wire.Little{Left: b}
+	for len(r.Left) > 0 && !r.Bad {
+		r.Take(16) // type
+		total, head, each := r.U32(), r.U32(), r.U32()
+		body := r.Take(int(total) - 28)
+		if r.Bad || each == 0 || head > uint32(len(body)) {
 			return fmt.Sprintf("%d bytes that are no list of keys", len(b))
 		}
 		lists++
@@ -117,17 +119,17 @@ func keyList(b []byte) string {
 // imagePath is the file in the device path of a UEFI_IMAGE_LOAD_EVENT. The
 // digest is of the image, not of its path.
 func imagePath(b []byte) string {
-	r := &reader{b: b}
-	r.take(24) // where it was loaded, how long, where it was linked for
-	n := r.u64()
-	if r.bad || n > uint64(len(r.b)) {
+	r := &wire.Little{Left: b}
+	r.Take(24) // where it was loaded, how long, where it was linked for
+	n := r.U64()
+	if r.Bad || n > uint64(len(r.Left)) {
 		return "an image whose path cannot be read"
 	}
-	path := &reader{b: r.take(int(n))}
-	for !path.bad && len(path.b) >= 4 {
-		typ, sub, size := path.u8(), path.u8(), int(path.u16())
-		body := path.take(size - 4)
-		if typ == 4 && sub == 4 && !path.bad {
+	path := &wire.Little{Left: r.Take(int(n))}
+	for !path.Bad && len(path.Left) >= 4 {
+		typ, sub, size := path.U8(), path.U8(), int(path.U16())
+		body := path.Take(size - 4)
+		if typ == 4 && sub == 4 && !path.Bad {
 			return wide(body)
 		}
 		if typ == 0x7F {
@@ -140,10 +142,10 @@ func imagePath(b []byte) string {
 // tagged is the text of a TCG_PCClientTaggedEvent, which systemd-stub and Linux
 // write for command line and initrd.
 func tagged(b []byte) string {
-	r := &reader{b: b}
-	tag := r.u32()
-	body := r.sized()
-	if r.bad {
+	r := &wire.Little{Left: b}
+	tag := r.U32()
+	body := r.Sized(MaxBytes)
+	if r.Bad {
 		return fmt.Sprintf("%d bytes", len(b))
 	}
 	return fmt.Sprintf("%08x: %s", tag, printable(body))

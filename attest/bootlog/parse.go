@@ -1,8 +1,9 @@
 package bootlog
 
 import (
-	"encoding/binary"
 	"fmt"
+
+	"cipherdeck/attest/wire"
 )
 
 // Bounds of a log.
@@ -21,61 +22,6 @@ type event struct {
 	data   []byte
 }
 
-// reader walks over little-endian bytes; it reads nothing after the first
-// failure.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) take(n int) []byte {
-	if r.bad || n < 0 || n > len(r.b) {
-		r.bad = true
-		return nil
-	}
-	out := r.b[:n:n]
-	r.b = r.b[n:]
-	return out
-}
-
-func (r *reader) u8() int {
-	if b := r.take(1); b != nil {
-		return int(b[0])
-	}
-	return 0
-}
-
-func (r *reader) u16() uint16 {
-	if b := r.take(2); b != nil {
-		return binary.LittleEndian.Uint16(b)
-	}
-	return 0
-}
-
-func (r *reader) u32() uint32 {
-	if b := r.take(4); b != nil {
-		return binary.LittleEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (r *reader) u64() uint64 {
-	if b := r.take(8); b != nil {
-		return binary.LittleEndian.Uint64(b)
-	}
-	return 0
-}
-
-// sized reads a u32 length and that many bytes.
-func (r *reader) sized() []byte {
-	n := r.u32()
-	if n > MaxBytes {
-		r.bad = true
-		return nil
-	}
-	return r.take(int(n))
-}
-
 // log is a parsed log: its events without the header.
 type log struct {
 	events   []event
@@ -90,13 +36,13 @@ func parse(raw []byte, bank uint16) (*log, error) {
 	if len(raw) > MaxBytes {
 		return nil, fmt.Errorf("%w: %d bytes, limit %d", ErrLimit, len(raw), MaxBytes)
 	}
-	r := &reader{b: raw}
-	first := r.old()
-	if r.bad {
+	r := &wire.Little{Left: raw}
+	first := readOld(r)
+	if r.Bad {
 		return nil, fmt.Errorf("%w: event 0 ends too early", ErrSyntax)
 	}
 	l := &log{}
-	next := r.old
+	next := func() event { return readOld(r) }
 	if isHeader(first) {
 		if first.pcr != 0 {
 			return nil, fmt.Errorf("%w: the header is on PCR %d, want 0", ErrSyntax, first.pcr)
@@ -105,17 +51,17 @@ func parse(raw []byte, bank uint16) (*log, error) {
 		if err != nil {
 			return nil, err
 		}
-		next = func() event { return r.agile(sizes, bank) }
+		next = func() event { return readAgile(r, sizes, bank) }
 	} else {
 		l.legacy = true
 		l.events = append(l.events, first)
 	}
 	l.events = append(make([]event, 0, min(maxEvents, len(raw)/40)), l.events...)
-	for len(r.b) > 0 {
+	for len(r.Left) > 0 {
 		e := next()
 		n := len(l.events)
 		switch {
-		case r.bad:
+		case r.Bad:
 			return nil, fmt.Errorf("%w: event %d ends too early or has a bank that the header has not", ErrSyntax, n+1)
 		case e.pcr >= 24:
 			return nil, fmt.Errorf("%w: event %d is on PCR %d", ErrSyntax, n+1, e.pcr)
@@ -127,11 +73,11 @@ func parse(raw []byte, bank uint16) (*log, error) {
 	return l, l.order()
 }
 
-// old reads a TCG_PCR_EVENT.
-func (r *reader) old() event {
-	e := event{pcr: r.u32(), typ: r.u32()}
-	r.take(20)
-	e.data = r.sized()
+// readOld reads a TCG_PCR_EVENT.
+func readOld(r *wire.Little) event {
+	e := event{pcr: r.U32(), typ: r.U32()}
+	r.Take(20)
+	e.data = r.Sized(MaxBytes)
 	return e
 }
 
@@ -141,33 +87,33 @@ type size struct {
 	n   int
 }
 
-// agile reads a TCG_PCR_EVENT2.
-func (r *reader) agile(sizes []size, bank uint16) event {
-	e := event{pcr: r.u32(), typ: r.u32()}
-	n := r.u32()
+// readAgile reads a TCG_PCR_EVENT2.
+func readAgile(r *wire.Little, sizes []size, bank uint16) event {
+	e := event{pcr: r.U32(), typ: r.U32()}
+	n := r.U32()
 	if n > maxBanks {
-		r.bad = true
+		r.Bad = true
 	}
 	for range n {
-		if r.bad {
+		if r.Bad {
 			break
 		}
-		alg, known := r.u16(), false
+		alg, known := r.U16(), false
 		for _, s := range sizes {
 			if s.alg != alg {
 				continue
 			}
 			known = true
-			if d := r.take(s.n); alg == bank {
+			if d := r.Take(s.n); alg == bank {
 				if e.digest != nil {
-					r.bad = true // a bank twice
+					r.Bad = true // a bank twice
 				}
 				e.digest = d
 			}
 		}
-		r.bad = r.bad || !known
+		r.Bad = r.Bad || !known
 	}
-	e.data = r.sized()
+	e.data = r.Sized(MaxBytes)
 	return e
 }
 
@@ -179,15 +125,15 @@ func isHeader(e event) bool {
 
 // header reads the TCG_EfiSpecIDEvent.
 func header(data []byte) ([]size, error) {
-	r := &reader{b: data[len(signature):]}
-	r.take(8) // platform class, version and errata, size of a UINTN
-	n := r.u32()
+	r := &wire.Little{Left: data[len(signature):]}
+	r.Take(8) // platform class, version and errata, size of a UINTN
+	n := r.U32()
 	if n == 0 || n > maxBanks {
 		return nil, fmt.Errorf("%w: header with %d banks, want 1 to %d", ErrSyntax, n, maxBanks)
 	}
 	var out []size
 	for range n {
-		s := size{r.u16(), int(r.u16())}
+		s := size{r.U16(), int(r.U16())}
 		want := digestSize(s.alg)
 		if s.n == 0 || s.n > maxDigest || want != 0 && s.n != want {
 			return nil, fmt.Errorf("%w: header says that bank %04x has digests of %d bytes", ErrSyntax, s.alg, s.n)
@@ -199,8 +145,8 @@ func header(data []byte) ([]size, error) {
 		}
 		out = append(out, s)
 	}
-	r.take(r.u8())
-	if r.bad || len(r.b) != 0 {
+	r.Take(r.U8())
+	if r.Bad || len(r.Left) != 0 {
 		return nil, fmt.Errorf("%w: header has another length than it says", ErrSyntax)
 	}
 	return out, nil

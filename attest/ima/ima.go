@@ -18,6 +18,7 @@ import (
 
 	"cipherdeck/attest"
 	"cipherdeck/attest/bootlog"
+	"cipherdeck/attest/wire"
 )
 
 // PCR is the register of the list.
@@ -33,35 +34,6 @@ const (
 // ErrSyntax is wrapped when a list is not well formed.
 var ErrSyntax = errors.New("IMA measurement list is not well formed")
 
-// reader walks over little-endian bytes, as x86 and ARM write them.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) take(n int) []byte {
-	if r.bad || n < 0 || n > len(r.b) {
-		r.bad = true
-		return nil
-	}
-	out := r.b[:n:n]
-	r.b = r.b[n:]
-	return out
-}
-
-func (r *reader) sized(limit int) []byte {
-	b := r.take(4)
-	if b == nil {
-		return nil
-	}
-	n := binary.LittleEndian.Uint32(b)
-	if n > uint32(limit) {
-		r.bad = true
-		return nil
-	}
-	return r.take(int(n))
-}
-
 // Explain replays the binary measurement list and returns its events and the
 // value that PCR 10 ends at, in bank. The kernel extends every bank other than
 // SHA-1 with that bank's hash of the entry's data. A violation, whose SHA-1 is
@@ -71,13 +43,13 @@ func Explain(list []byte, bank attest.Bank) (events []attest.PCREvent, value []b
 	if len(list) > MaxBytes {
 		return nil, nil, fmt.Errorf("%w: %d bytes, limit %d", ErrSyntax, len(list), MaxBytes)
 	}
-	r := &reader{b: list}
-	for len(r.b) > 0 {
-		head := r.take(4 + 20)
-		name := r.sized(64)
-		data := r.sized(maxField)
+	r := &wire.Little{Left: list}
+	for len(r.Left) > 0 {
+		head := r.Take(4 + 20)
+		name := r.Sized(64)
+		data := r.Sized(maxField)
 		switch {
-		case r.bad:
+		case r.Bad:
 			return nil, nil, fmt.Errorf("%w: entry %d ends too early or is too long", ErrSyntax, len(events))
 		case binary.LittleEndian.Uint32(head) != PCR:
 			return nil, nil, fmt.Errorf("%w: entry %d is of PCR %d", ErrSyntax, len(events), binary.LittleEndian.Uint32(head))
@@ -122,9 +94,9 @@ func entry(template string, digest, data []byte, bank attest.Bank) (attest.PCREv
 	if want := sha1.Sum(data); !bytes.Equal(want[:], digest) {
 		return e, nil, fmt.Errorf("%w: its data is not what was measured", ErrSyntax)
 	}
-	r := &reader{b: data}
-	file, path := r.sized(maxField), r.sized(maxField)
-	if r.bad {
+	r := &wire.Little{Left: data}
+	file, path := r.Sized(maxField), r.Sized(maxField)
+	if r.Bad {
 		return e, nil, fmt.Errorf("%w: %s without digest and path", ErrSyntax, template)
 	}
 	algorithm, value, _ := bytes.Cut(file, []byte{0})

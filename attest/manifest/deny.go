@@ -23,7 +23,7 @@ func (o Opened) Denied(v *attest.Verdict, p attest.Policy, serials ...string) (s
 	}
 	for _, n := range d.AKNames {
 		if bytes.Equal(n, v.AKName) {
-			return fmt.Sprintf("AK %s is denied%s", short(n), why(d)), nil
+			return fmt.Sprintf("AK %s is denied%s", attest.Short(n), why(d)), nil
 		}
 	}
 	if slices.Contains(d.Manifests, o.Version) {
@@ -31,7 +31,7 @@ func (o Opened) Denied(v *attest.Verdict, p attest.Policy, serials ...string) (s
 	}
 	for _, b := range d.Binaries {
 		if bytes.Equal(b, v.Measured["binary"]) {
-			return fmt.Sprintf("program %s is denied%s", short(b), why(d)), nil
+			return fmt.Sprintf("program %s is denied%s", attest.Short(b), why(d)), nil
 		}
 	}
 	return "", nil

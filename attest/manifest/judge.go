@@ -59,7 +59,7 @@ func (o Opened) Judge(m Measured) Judgement {
 func (m Measured) against(b attest.Baseline) Judgement {
 	j := Judgement{Baseline: b.Name, Rows: append([]attest.PCRRow(nil), m.Rows...)}
 	if m.Type != "tpm2" {
-		j.Report = "expected one of the measurements of baseline " + fmt.Sprintf("%q, got %s", b.Name, short(m.Report))
+		j.Report = "expected one of the measurements of baseline " + fmt.Sprintf("%q, got %s", b.Name, attest.Short(m.Report))
 		for _, r := range b.Reports {
 			if len(r) > 0 && bytes.Equal(r, m.Report) {
 				j.Report, j.met = "", 1
@@ -122,7 +122,7 @@ func valueDiff(row attest.PCRRow, want [][]byte) string {
 	if n := len(want) - 1; n > 0 {
 		more = fmt.Sprintf(" (or %d more)", n)
 	}
-	return fmt.Sprintf("expected %s%s, got %s", short(want[0]), more, short(row.Value))
+	return fmt.Sprintf("expected %s%s, got %s", attest.Short(want[0]), more, attest.Short(row.Value))
 }
 
 // eventDiff wants a log that explains the register, and each event of it in
@@ -146,7 +146,7 @@ func (m Measured) event(b attest.Baseline, i int) string {
 	}
 	e := m.Events[i]
 	if i >= len(b.Events) {
-		return fmt.Sprintf("event %d %q: expected end of log, got %s", i, e.Name, short(e.Digest[:]))
+		return fmt.Sprintf("event %d %q: expected end of log, got %s", i, e.Name, attest.Short(e.Digest[:]))
 	}
 	g := b.Events[i]
 	if g.Name != e.Name {
@@ -154,7 +154,7 @@ func (m Measured) event(b attest.Baseline, i int) string {
 	}
 	if g.Bound {
 		if want := m.bound(e.Name); want != e.Digest {
-			return fmt.Sprintf("event %d %q: expected this connection's %s, got %s", i, e.Name, short(want[:]), short(e.Digest[:]))
+			return fmt.Sprintf("event %d %q: expected this connection's %s, got %s", i, e.Name, attest.Short(want[:]), attest.Short(e.Digest[:]))
 		}
 		return ""
 	}
@@ -167,7 +167,7 @@ func (m Measured) event(b attest.Baseline, i int) string {
 	if n := len(g.Any) - 1; n > 0 {
 		more = fmt.Sprintf(" (or %d more)", n)
 	}
-	return fmt.Sprintf("event %d %q: expected %s%s, got %s", i, e.Name, short(g.Any[0][:]), more, short(e.Digest[:]))
+	return fmt.Sprintf("event %d %q: expected %s%s, got %s", i, e.Name, attest.Short(g.Any[0][:]), more, attest.Short(e.Digest[:]))
 }
 
 // bound is the digest that a bound event must have on this connection.
@@ -179,12 +179,4 @@ func (m Measured) bound(name string) [32]byte {
 		return sha256.Sum256(m.Manifest)
 	}
 	return sha256.Sum256(m.JobKey)
-}
-
-// short is enough of a digest to tell two apart on a screen.
-func short(b []byte) string {
-	if len(b) < 4 {
-		return fmt.Sprintf("%x", b)
-	}
-	return fmt.Sprintf("%x…%x", b[:2], b[len(b)-1:])
 }

@@ -34,6 +34,15 @@ func (t *TPM) told(h uint32) (*session, rc) {
 	return s, ok
 }
 
+// toldOnly is told, for a command that says nothing else.
+func (t *TPM) toldOnly(c *command) (*session, rc) {
+	s, code := t.told(c.handles[0])
+	if code == ok && c.params.End() != nil {
+		code = rcSize
+	}
+	return s, code
+}
+
 // policyPCR is TPM2_PolicyPCR (Part 3, 23.7).
 func (t *TPM) policyPCR(c *command, _ *reply) rc {
 	s, code := t.told(c.handles[0])
@@ -73,12 +82,9 @@ func (t *TPM) policyAuthValue(c *command, _ *reply) rc { return t.policyUser(c, 
 func (t *TPM) policyPassword(c *command, _ *reply) rc { return t.policyUser(c, false) }
 
 func (t *TPM) policyUser(c *command, value bool) rc {
-	s, code := t.told(c.handles[0])
-	switch {
-	case code != ok:
+	s, code := t.toldOnly(c)
+	if code != ok {
 		return code
-	case c.params.End() != nil:
-		return rcSize
 	}
 	s.extend(wire.U32s(nil, ccPolicyValue))
 	s.policy.value, s.policy.password = value, !value
@@ -197,12 +203,9 @@ func (t *TPM) policyAuthorize(c *command, _ *reply) rc {
 
 // policyGetDigest is TPM2_PolicyGetDigest (Part 3, 23.19).
 func (t *TPM) policyGetDigest(c *command, r *reply) rc {
-	s, code := t.told(c.handles[0])
-	switch {
-	case code != ok:
+	s, code := t.toldOnly(c)
+	if code != ok {
 		return code
-	case c.params.End() != nil:
-		return rcSize
 	}
 	r.params = wire.Sized(nil, s.policy.digest)
 	return ok
@@ -210,12 +213,9 @@ func (t *TPM) policyGetDigest(c *command, r *reply) rc {
 
 // policyRestart is TPM2_PolicyRestart (Part 3, 11.2).
 func (t *TPM) policyRestart(c *command, _ *reply) rc {
-	s, code := t.told(c.handles[0])
-	switch {
-	case code != ok:
+	s, code := t.toldOnly(c)
+	if code != ok {
 		return code
-	case c.params.End() != nil:
-		return rcSize
 	}
 	s.policy.reset(s.alg)
 	return ok

@@ -39,7 +39,7 @@ func CheckCertified(ak AttestationKey, pub, certify, sig, bind []byte, bank atte
 		return JobKey{}, fmt.Errorf("%w: attributes %08x, want %08x", ErrJobKey, p.attrs, uint32(jobAttributes))
 	}
 	if want := PolicyPCR(bank, pcrs); subtle.ConstantTimeCompare(p.policy, want[:]) != 1 {
-		return JobKey{}, fmt.Errorf("%w: its policy %s is for another state, want %s", ErrJobKey, short(p.policy), short(want[:]))
+		return JobKey{}, fmt.Errorf("%w: its policy %s is for another state, want %s", ErrJobKey, attest.Short(p.policy), attest.Short(want[:]))
 	}
 	if err := checkCertify(ak, p.name, certify, sig, bind); err != nil {
 		return JobKey{}, err
@@ -67,11 +67,11 @@ func checkCertify(ak AttestationKey, name, certify, sig, bind []byte) error {
 	case err != nil:
 		return fmt.Errorf("job key: %w", err)
 	case subtle.ConstantTimeCompare(certified, name) != 1:
-		return fmt.Errorf("%w: certified is %s, the key is %s", ErrJobKey, short(certified), short(name))
+		return fmt.Errorf("%w: certified is %s, the key is %s", ErrJobKey, attest.Short(certified), attest.Short(name))
 	case subtle.ConstantTimeCompare(head.Bind, bind) != 1:
-		return fmt.Errorf("%w: certified for %s, want %s", ErrJobKey, short(head.Bind), short(bind))
+		return fmt.Errorf("%w: certified for %s, want %s", ErrJobKey, attest.Short(head.Bind), attest.Short(bind))
 	case subtle.ConstantTimeCompare(head.QualifiedSigner, qualifiedName(wire.HandleEndorsement, ak.Name)) != 1:
-		return fmt.Errorf("%w: job key: signer %s", ErrSignature, short(head.QualifiedSigner))
+		return fmt.Errorf("%w: job key: signer %s", ErrSignature, attest.Short(head.QualifiedSigner))
 	case !ak.Verify(certify, s):
 		return fmt.Errorf("%w: job key", ErrSignature)
 	}

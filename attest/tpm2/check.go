@@ -26,7 +26,7 @@ func CheckQuote(ak AttestationKey, quote, sig, bind []byte, bank attest.Bank, pc
 		return err
 	}
 	if len(bind) == 0 || subtle.ConstantTimeCompare(q.Bind, bind) != 1 {
-		return fmt.Errorf("%w: expected %s, got %s", ErrBinding, short(bind), short(q.Bind))
+		return fmt.Errorf("%w: expected %s, got %s", ErrBinding, attest.Short(bind), attest.Short(q.Bind))
 	}
 	var set []uint8
 	for _, v := range pcrs {
@@ -37,7 +37,7 @@ func CheckQuote(ak AttestationKey, quote, sig, bind []byte, bank attest.Bank, pc
 
 func checkSigned(ak AttestationKey, q Quoted, quote []byte, s Signature) error {
 	if want := qualifiedName(wire.HandleEndorsement, ak.Name); subtle.ConstantTimeCompare(q.QualifiedSigner, want) != 1 {
-		return fmt.Errorf("%w: signer %s, want %s", ErrSignature, short(q.QualifiedSigner), short(want))
+		return fmt.Errorf("%w: signer %s, want %s", ErrSignature, attest.Short(q.QualifiedSigner), attest.Short(want))
 	}
 	if !ak.Verify(quote, s) {
 		return ErrSignature
@@ -69,7 +69,7 @@ func checkValues(q Quoted, bank attest.Bank, set []uint8, values []attest.PCRVal
 		}
 	}
 	if got := digestOf(len(q.Digest), values); !bytes.Equal(got, q.Digest) {
-		return fmt.Errorf("%w: PCR digest: quoted %s, values give %s", ErrSelection, short(q.Digest), short(got))
+		return fmt.Errorf("%w: PCR digest: quoted %s, values give %s", ErrSelection, attest.Short(q.Digest), attest.Short(got))
 	}
 	return nil
 }

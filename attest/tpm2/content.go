@@ -26,7 +26,7 @@ func (t *trial) replay() (attest.State, string) {
 	t.show("log replays to", got)
 	for _, v := range t.e.PCRs {
 		if v.Index == eventlog.PCR && !bytes.Equal(v.Value, got) {
-			return fail("PCR %d: quoted %s, log replays to %s", eventlog.PCR, short(v.Value), short(got))
+			return fail("PCR %d: quoted %s, log replays to %s", eventlog.PCR, attest.Short(v.Value), attest.Short(got))
 		}
 	}
 	t.log = log
@@ -34,7 +34,7 @@ func (t *trial) replay() (attest.State, string) {
 	for _, e := range log {
 		t.v.Measured[e.Name] = e.Digest[:]
 	}
-	return pass("%d events replay to PCR %d, %s", len(log), eventlog.PCR, short(got))
+	return pass("%d events replay to PCR %d, %s", len(log), eventlog.PCR, attest.Short(got))
 }
 
 // firmware replays the firmware's log, and says which registers nothing
@@ -121,7 +121,7 @@ func (t *trial) imaLog() (attest.State, string) {
 		}
 		row.Events, row.Explained = events, bytes.Equal(row.Value, got)
 		if !row.Explained {
-			return fail("PCR %d: quoted %s, list replays to %s", ima.PCR, short(row.Value), short(got))
+			return fail("PCR %d: quoted %s, list replays to %s", ima.PCR, attest.Short(row.Value), attest.Short(got))
 		}
 		return pass("%d files replay to PCR %d", len(events), ima.PCR)
 	}

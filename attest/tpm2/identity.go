@@ -2,6 +2,7 @@ package tpm2
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"time"
 
@@ -25,7 +26,7 @@ func (t *trial) certificate() (attest.State, string) {
 	case err != nil:
 		return fail("%v", err)
 	case len(t.e.EK) == 0 || t.ekErr != nil:
-		return fail("%v", cmpErr(t.ekErr, errors.New("a certificate without its key")))
+		return fail("%v", cmp.Or(t.ekErr, errors.New("a certificate without its key")))
 	case !bytes.Equal(made.Key, t.ekKey.SPKI):
 		return fail("%v: the certificate is for another key", ErrEK)
 	}
@@ -36,13 +37,6 @@ func (t *trial) certificate() (attest.State, string) {
 		return attest.Software, "certificate of a software TPM, made by itself: " + made.Maker
 	}
 	return pass("certified by %s", made.Maker)
-}
-
-func cmpErr(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
 }
 
 // root is decided by the certificate's root and never by what the machine says
@@ -90,9 +84,9 @@ func (t *trial) enrolled() (attest.State, string) {
 	case len(t.e.EK) == 0:
 		return fail("the AK was enrolled with an endorsement key, and none is shown now")
 	case e.EK != id.Of(t.e.EK):
-		return fail("enrolled with another endorsement key: %s, now %s", short(e.EK[:]), short(idOf(t.e.EK)))
+		return fail("enrolled with another endorsement key: %s, now %s", attest.Short(e.EK[:]), attest.Short(idOf(t.e.EK)))
 	case !bytes.Equal(e.AKName, t.key.Name):
-		return fail("enrolled with another AK: %s, now %s", short(e.AKName), short(t.key.Name))
+		return fail("enrolled with another AK: %s, now %s", attest.Short(e.AKName), attest.Short(t.key.Name))
 	}
 	at := time.Unix(e.At, 0)
 	switch {
@@ -114,10 +108,10 @@ func idOf(b []byte) []byte {
 func (t *trial) pinned() (attest.State, string) {
 	p := t.x.Policy
 	if len(p.EK) > 0 && !bytes.Equal(p.EK, t.v.EK) {
-		return fail("IDENTITY CHANGED: endorsement key was %s, now %s", short(idOf(p.EK)), short(idOf(t.v.EK)))
+		return fail("IDENTITY CHANGED: endorsement key was %s, now %s", attest.Short(idOf(p.EK)), attest.Short(idOf(t.v.EK)))
 	}
 	if len(p.AKName) > 0 && !bytes.Equal(p.AKName, t.key.Name) {
-		return fail("IDENTITY CHANGED: AK was %s, now %s", short(p.AKName), short(t.key.Name))
+		return fail("IDENTITY CHANGED: AK was %s, now %s", attest.Short(p.AKName), attest.Short(t.key.Name))
 	}
 	return attest.Pass, ""
 }
@@ -127,5 +121,5 @@ func (t *trial) ak() (attest.State, string) {
 	if t.keyErr != nil {
 		return fail("%v", t.keyErr)
 	}
-	return pass("AK name %s", short(t.key.Name))
+	return pass("AK name %s", attest.Short(t.key.Name))
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	"cipherdeck/attest"
 	"cipherdeck/attest/wire"
 )
 
@@ -107,7 +108,7 @@ func ParseEK(b []byte) (EndorsementKey, error) {
 		return EndorsementKey{}, fmt.Errorf("%w: attributes %08x, want %08x", ErrEK, p.attrs, want)
 	}
 	if !standardPolicy(p.policy) {
-		return EndorsementKey{}, fmt.Errorf("%w: its policy %s is none of the standard ones", ErrEK, short(p.policy))
+		return EndorsementKey{}, fmt.Errorf("%w: its policy %s is none of the standard ones", ErrEK, attest.Short(p.policy))
 	}
 	if p.sym != wire.AlgAES || p.symBits != 128 && p.symBits != 256 || p.symMode != wire.AlgCFB || p.scheme != wire.AlgNull {
 		return EndorsementKey{}, fmt.Errorf("%w: EK must protect with AES in CFB mode and have no scheme", ErrAlgorithm)

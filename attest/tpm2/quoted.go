@@ -23,16 +23,16 @@ func (t *trial) signature() (attest.State, string) {
 		return fail("%v", err)
 	}
 	t.quoted, t.v.Boot = q, q.Boot
-	return pass("signed by AK %s", short(t.key.Name))
+	return pass("signed by AK %s", attest.Short(t.key.Name))
 }
 
 func (t *trial) binding() (attest.State, string) {
 	t.show("expected", t.x.Bind)
 	t.show("in the quote", t.quoted.Bind)
 	if subtle.ConstantTimeCompare(t.quoted.Bind, t.x.Bind) != 1 {
-		return fail("binding mismatch: expected %s, got %s", short(t.x.Bind), short(t.quoted.Bind))
+		return fail("binding mismatch: expected %s, got %s", attest.Short(t.x.Bind), attest.Short(t.quoted.Bind))
 	}
-	return pass("binding %s", short(t.x.Bind))
+	return pass("binding %s", attest.Short(t.x.Bind))
 }
 
 func (t *trial) pcrs() (attest.State, string) {
@@ -40,7 +40,7 @@ func (t *trial) pcrs() (attest.State, string) {
 	if err := checkValues(t.quoted, t.bank, t.pcrSet, t.e.PCRs); err != nil {
 		return fail("%v", err)
 	}
-	return pass("%d PCRs, digest %s", len(t.pcrSet), short(t.quoted.Digest))
+	return pass("%d PCRs, digest %s", len(t.pcrSet), attest.Short(t.quoted.Digest))
 }
 
 // clock holds the TPM's own past against the last good verdict. A reboot is no
@@ -91,5 +91,5 @@ func (t *trial) jobKey() (attest.State, string) {
 	if !bytes.Equal(k.Point, t.e.JobKey) {
 		return fail("%v: the job key given is another one", ErrJobKey)
 	}
-	return pass("key %s, usable in this state only", short(k.Name))
+	return pass("key %s, usable in this state only", attest.Short(k.Name))
 }

@@ -39,17 +39,16 @@ type trial struct {
 	v      *attest.Verdict
 	data   []attest.Datum // of the link under way
 
-	made    ek.Made
-	ekKey   EndorsementKey
-	ekErr   error // of its public area
-	key     AttestationKey
-	keyErr  error
-	quoted  Quoted
-	log     []eventlog.Event
-	boot    *bootlog.Explained
-	golden  manifest.Opened
-	judged  manifest.Judgement
-	rootErr error
+	made   ek.Made
+	ekKey  EndorsementKey
+	ekErr  error // of its public area
+	key    AttestationKey
+	keyErr error
+	quoted Quoted
+	log    []eventlog.Event
+	boot   *bootlog.Explained
+	golden manifest.Opened
+	judged manifest.Judgement
 }
 
 // Verify runs the chain until its first broken link. Links after that are
@@ -141,14 +140,6 @@ func (t *trial) until(end time.Time) {
 	if end.Before(t.v.NotAfter) {
 		t.v.NotAfter = end
 	}
-}
-
-// short is enough of a digest to tell two apart on a screen.
-func short(b []byte) string {
-	if len(b) < 4 {
-		return fmt.Sprintf("%x", b)
-	}
-	return fmt.Sprintf("%x…%x", b[:2], b[len(b)-1:])
 }
 
 // foundLimit bounds Link.Found, in characters.

@@ -5,7 +5,8 @@
 // A Reader remembers the first thing that went wrong and reads zeros after it,
 // so a parser is a straight list of fields with one check at the end. It is
 // shared by the two ends that must not trust each other's bytes: the software
-// TPM reading commands and the verifier reading quotes.
+// TPM reading commands and the verifier reading quotes. Little does the same for
+// logs, which are little-endian.
 package wire
 
 import (

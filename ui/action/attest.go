@@ -113,7 +113,7 @@ func hexLines(head, name string, b []byte) []string {
 func PCRLines(v *attest.Verdict) []string {
 	out := []string{"", "PCR  state    value        meaning"}
 	for _, r := range v.PCRs {
-		out = append(out, fmt.Sprintf("%3d  %-7s  %s  %s", r.Index, r.State, short(r.Value), r.Meaning))
+		out = append(out, fmt.Sprintf("%3d  %-7s  %s  %s", r.Index, r.State, Short(r.Value), r.Meaning))
 		if r.Diff != "" {
 			out = append(out, "       "+r.Diff)
 		}
@@ -132,7 +132,8 @@ func PCRLines(v *attest.Verdict) []string {
 	return out
 }
 
-func short(b []byte) string {
+// Short is enough of a register's value to see that it changed.
+func Short(b []byte) string {
 	if len(b) < 6 {
 		return hex.EncodeToString(b)
 	}
@@ -248,11 +249,7 @@ func runAttestTamper(ctx context.Context, _ *app.App, args Args, _ progress.Sink
 	if err != nil {
 		return Result{}, err
 	}
-	names, sizes, err := e.TamperFields()
-	if err != nil {
-		return Result{}, err
-	}
-	var all []app.Tampered
+	all, err := e.TamperAll(ctx)
 	if f := args.Get("field"); f != "" {
 		bit := 0
 		if b := args.Get("bit"); b != "" {
@@ -260,20 +257,12 @@ func runAttestTamper(ctx context.Context, _ *app.App, args Args, _ progress.Sink
 				return Result{}, fmt.Errorf("%w: --bit %q is no number", app.ErrInput, b)
 			}
 		}
-		names, sizes = []string{f}, []int{(bit + 1) / 4} // the middle bit of it is bit
-		t, _, err := e.Tamper(ctx, f, bit)
-		if err != nil {
-			return Result{}, err
-		}
-		all = append(all, t)
-	} else {
-		for i, n := range names {
-			t, _, err := e.Tamper(ctx, n, sizes[i]*4)
-			if err != nil {
-				return Result{}, err
-			}
-			all = append(all, t)
-		}
+		var one app.Trial
+		one, err = e.Tamper(ctx, f, bit)
+		all = []app.Trial{one}
+	}
+	if err != nil {
+		return Result{}, err
 	}
 	r := Result{Data: list(all)}
 	for _, t := range all {

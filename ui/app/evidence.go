@@ -145,21 +145,6 @@ type Tampered struct {
 // NotPinned says why a change of the journal's proof goes unnoticed.
 const NotPinned = "not checked: no journal is pinned for this server, so its proof is not looked at"
 
-// TamperFields names the fields of evidence that can be changed, in order, with
-// their lengths in bytes.
-func (e *Evidence) TamperFields() (names []string, sizes []int, err error) {
-	_, ev, err := e.Script.Parts()
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, f := range fields(&ev) {
-		if len(*f.at) > 0 {
-			names, sizes = append(names, f.name), append(sizes, len(*f.at))
-		}
-	}
-	return names, sizes, nil
-}
-
 type field struct {
 	name string
 	at   *[]byte
@@ -180,14 +165,14 @@ func fields(e *attest.Evidence) []field {
 
 // Tamper flips one bit of a field and judges again. The evidence itself stays
 // as it is.
-func (e *Evidence) Tamper(ctx context.Context, name string, bit int) (Tampered, *attest.Verdict, error) {
+func (e *Evidence) Tamper(ctx context.Context, name string, bit int) (Trial, error) {
 	p, err := e.Held()
 	if err != nil {
-		return Tampered{}, nil, err
+		return Trial{}, err
 	}
 	_, ev, err := e.Script.Parts()
 	if err != nil {
-		return Tampered{}, nil, err
+		return Trial{}, err
 	}
 	for _, f := range fields(&ev) {
 		if f.name != name {
@@ -195,13 +180,13 @@ func (e *Evidence) Tamper(ctx context.Context, name string, bit int) (Tampered, 
 		}
 		n := len(*f.at)
 		if bit < 0 || bit >= n*8 {
-			return Tampered{}, nil, fmt.Errorf("%w: field %q has bits 0 to %d, not %d", ErrInput, name, n*8-1, bit)
+			return Trial{}, fmt.Errorf("%w: field %q has bits 0 to %d, not %d", ErrInput, name, n*8-1, bit)
 		}
 		*f.at = bytes.Clone(*f.at)
 		(*f.at)[bit/8] ^= 0x80 >> (bit % 8)
 		other := e.Script
 		if other.Evidence, err = doc.Encode(ev); err != nil {
-			return Tampered{}, nil, err
+			return Trial{}, err
 		}
 		out := Tampered{Field: name, Bytes: n, Bit: bit}
 		v, err := other.Judge(ctx, p, time.Unix(other.At, 0))
@@ -213,9 +198,34 @@ func (e *Evidence) Tamper(ctx context.Context, name string, bit int) (Tampered, 
 		case err != nil:
 			out.Link, out.Found = "evidence", err.Error()
 		}
-		return out, v, nil
+		return Trial{out, v}, nil
 	}
-	return Tampered{}, nil, fmt.Errorf("%w: this evidence has no field %q", ErrInput, name)
+	return Trial{}, fmt.Errorf("%w: this evidence has no field %q", ErrInput, name)
+}
+
+// Trial is one flipped bit, and the verdict it led to.
+type Trial struct {
+	Tampered
+	Verdict *attest.Verdict `json:"-"`
+}
+
+// TamperAll flips one bit in the middle of each field, one after the other.
+func (e *Evidence) TamperAll(ctx context.Context) (out []Trial, err error) {
+	_, ev, err := e.Script.Parts()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range fields(&ev) {
+		if len(*f.at) == 0 {
+			continue
+		}
+		t, err := e.Tamper(ctx, f.name, len(*f.at)*4)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
 }
 
 // DiffEvidence says what differs between two attestations, a line each.
@@ -284,12 +294,6 @@ func diffEvents(l, m []eventlog.Event) (out []string) {
 	return out
 }
 
-// Trial is one flipped bit, and the verdict it led to.
-type Trial struct {
-	Tampered
-	Verdict *attest.Verdict
-}
-
 // Lab flips one bit in the middle of each field of the newest exchange with a
 // server. Errors wrap ErrName when there was none.
 func (a *App) Lab(ctx context.Context, name string) ([]Trial, error) {
@@ -303,17 +307,5 @@ func (a *App) Lab(ctx context.Context, name string) ([]Trial, error) {
 	}
 	e := &Evidence{V: evidenceVersion, Script: *script, Policy: save(policyOf(s))}
 	e.Policy.Last = nil // what is known now is of this very exchange
-	names, sizes, err := e.TamperFields()
-	if err != nil {
-		return nil, err
-	}
-	var out []Trial
-	for i, n := range names {
-		t, v, err := e.Tamper(ctx, n, sizes[i]*4)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, Trial{t, v})
-	}
-	return out, nil
+	return e.TamperAll(ctx)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cipherdeck/attest"
+	"cipherdeck/ui/action"
 	"cipherdeck/ui/app"
 	"cipherdeck/ui/part"
 	"cipherdeck/ui/plain"
@@ -137,7 +138,7 @@ func (v *servers) viewPCRs(e entry, w int) (out []string, at int) {
 			role, glyph = theme.Bad, "✗"
 		}
 		line := part.Fit(fmt.Sprintf("%3d", r.Index), 5) + th.Paint(role, part.Fit(glyph+" "+r.State.String(), 11)) +
-			th.Paint(theme.Dim, part.Fit(abbreviated(r.Value), 15)) + part.Cut(r.Meaning, max(w-33, 1))
+			th.Paint(theme.Dim, part.Fit(action.Short(r.Value), 15)) + part.Cut(r.Meaning, max(w-33, 1))
 		out = append(out, lead(th, i == v.row.At, v.pane == 1)+line)
 		if i == v.opened {
 			out = append(out, v.register(r, w)...)
@@ -193,13 +194,6 @@ func firstDifference(want, got []byte) int {
 		}
 	}
 	return -1
-}
-
-func abbreviated(b []byte) string {
-	if len(b) < 6 {
-		return hex.EncodeToString(b)
-	}
-	return fmt.Sprintf("%x…%x", b[:3], b[len(b)-2:])
 }
 
 // viewMachine is the machine's face and its history, newest first.
