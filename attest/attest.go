@@ -454,9 +454,10 @@ type Golden struct {
 	_    struct{}   `cbor:",toarray"`
 	Name string     // "binary", "config", "tls-key", "job-key", "ready"
 	Any  [][32]byte // accepted digests; empty when Bound
-	// Bound events change with every start and are checked against the
-	// connection instead: tls-key against the TLS key, job-key against JobKey,
-	// manifest against the manifest given.
+	// Bound events change with every start and are checked against what was
+	// seen instead: tls-key against the TLS key of the connection, node-key
+	// against the identity key of the node, job-key against JobKey, manifest
+	// against the manifest given.
 	Bound bool
 }
 

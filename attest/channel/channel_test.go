@@ -212,7 +212,9 @@ func (s *server) record(t testing.TB) record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.enrol(script, e, ch, judgedAt()); err != nil || script.Enrolled == nil {
+	if err := script.enrol(e, ch, judgedAt(), func(body []byte) ([]byte, error) {
+		return c.post(EnrolPath, body, sha256.Size)
+	}); err != nil || script.Enrolled == nil {
 		t.Fatalf("enrol: %v", err)
 	}
 	return record{c.ConnectionState(), challenge, evidence, script.Enrolled}

@@ -92,24 +92,9 @@ func (c *Conn) converse(ctx context.Context, challenge []byte, policy attest.Pol
 	if c.script, err = transcribe(c.tls.ConnectionState(), challenge, evidence, c.subject, now); err != nil {
 		return nil, err
 	}
-	ch, e, err := c.script.Parts()
-	if err != nil {
-		return nil, err
-	}
-	if !stranger(e, policy.Enrolled, now) {
-		c.script.Enrolled = policy.Enrolled
-		return c.script.Judge(ctx, policy, now)
-	}
-	before := policy
-	before.Enrol, before.Enrolled = false, nil
-	if v, err := c.script.Judge(ctx, before, now); err != nil {
-		return v, err
-	}
-	if err := c.enrol(c.script, e, ch, now); err != nil {
-		return nil, err
-	}
-	policy.Enrolled = nil // it was of another key, or too old
-	return c.script.Judge(ctx, policy, now)
+	return c.script.conclude(ctx, policy, now, func(body []byte) ([]byte, error) {
+		return c.post(EnrolPath, body, sha256.Size)
+	})
 }
 
 // Transcript is the exchange that the verdict was reached by; nil before it.

@@ -2,8 +2,8 @@ package channel
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
 	"fmt"
@@ -40,11 +40,34 @@ func stranger(e attest.Evidence, known *attest.Enrolment, now time.Time) bool {
 		now.Sub(time.Unix(known.At, 0)) > attest.EnrolmentLife
 }
 
+// conclude judges t. A machine that is good but for never having been enrolled
+// is sent a credential first; post carries it, and brings the proof.
+func (t *Transcript) conclude(ctx context.Context, policy attest.Policy, now time.Time, post func([]byte) ([]byte, error)) (*attest.Verdict, error) {
+	ch, e, err := t.Parts()
+	if err != nil {
+		return nil, err
+	}
+	if !stranger(e, policy.Enrolled, now) {
+		t.Enrolled = policy.Enrolled
+		return t.Judge(ctx, policy, now)
+	}
+	before := policy
+	before.Enrol, before.Enrolled = false, nil
+	if v, err := t.Judge(ctx, before, now); err != nil {
+		return v, err
+	}
+	if err := t.enrol(e, ch, now, post); err != nil {
+		return nil, err
+	}
+	policy.Enrolled = nil // it was of another key, or too old
+	return t.Judge(ctx, policy, now)
+}
+
 // enrol asks the machine to read a secret that only the TPM with this
 // endorsement key can read, and only while it holds this attestation key. What
 // is sent is a random secret under the TPM's own key, and no payload. A wrong
 // answer gives no enrolment, and the verdict says so.
-func (c *Conn) enrol(t *Transcript, e attest.Evidence, ch attest.Challenge, now time.Time) error {
+func (t *Transcript) enrol(e attest.Evidence, ch attest.Challenge, now time.Time, post func([]byte) ([]byte, error)) error {
 	ak, err := tpm2.ParseAK(e.AK)
 	if err != nil {
 		return err
@@ -61,7 +84,7 @@ func (c *Conn) enrol(t *Transcript, e attest.Evidence, ch attest.Challenge, now 
 	if err != nil {
 		return err
 	}
-	proof, err := c.post(EnrolPath, body, sha256.Size)
+	proof, err := post(body)
 	if err != nil {
 		return fmt.Errorf("enrol: %w", err)
 	}
@@ -79,6 +102,13 @@ func (r *Responder) Activate(cs *tls.ConnectionState, raw []byte) ([]byte, error
 	if cs == nil {
 		return nil, fmt.Errorf("%w: not TLS", ErrTLS)
 	}
+	return r.activate(raw, func(challenge []byte) ([32]byte, error) {
+		bind, _, err := r.bind(cs, challenge)
+		return bind, err
+	})
+}
+
+func (r *Responder) activate(raw []byte, bindOf func(challenge []byte) ([32]byte, error)) ([]byte, error) {
 	var q Enrolling
 	if len(raw) > MaxEnrolling {
 		return nil, fmt.Errorf("%w: %d bytes, limit %d", ErrChallenge, len(raw), MaxEnrolling)
@@ -86,7 +116,7 @@ func (r *Responder) Activate(cs *tls.ConnectionState, raw []byte) ([]byte, error
 	if err := doc.Decode(raw, &q); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrChallenge, err)
 	}
-	bind, _, err := r.bind(cs, q.Challenge)
+	bind, err := bindOf(q.Challenge)
 	if err != nil {
 		return nil, err
 	}

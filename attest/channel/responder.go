@@ -82,6 +82,11 @@ func (r *Responder) Answer(cs *tls.ConnectionState, challenge []byte) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
+	return r.encoded(bind, c)
+}
+
+// encoded is evidence over bind, as it goes over the wire.
+func (r *Responder) encoded(bind [32]byte, c attest.Challenge) ([]byte, error) {
 	e, err := r.evidence(bind[:], c)
 	if err != nil {
 		return nil, err

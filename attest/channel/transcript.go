@@ -2,6 +2,7 @@ package channel
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type Transcript struct {
 	Challenge []byte            `cbor:"6,keyasint"`
 	Evidence  []byte            `cbor:"7,keyasint"`
 	Enrolled  *attest.Enrolment `cbor:"8,keyasint,omitempty"` // as it was known or made then
+	Node      *NodeAnswer       `cbor:"9,keyasint,omitempty"` // of a node, which was asked through its server: SPKI and EKM are empty then
 }
 
 const transcriptVersion = 1
@@ -70,21 +72,38 @@ func (t *Transcript) Judge(ctx context.Context, policy attest.Policy, now time.T
 	if err != nil {
 		return nil, err
 	}
+	answer := t.Node.check(t.Challenge, t.Evidence)
 	bind := t.bind(c, e)
 	enrolled := t.Enrolled
 	if enrolled == nil {
 		enrolled = policy.Enrolled
 	}
 	v, err := tpm2.Verifier{PCRs: c.PCRs, Bank: c.Bank}.Verify(ctx, e, attest.Expect{
-		Bind: bind[:], Subject: t.Subject, SPKI: t.SPKI, Policy: policy, Now: now, Enrolled: enrolled,
+		Bind: bind[:], Subject: t.Subject, SPKI: t.key(), Policy: policy, Now: now, Enrolled: enrolled,
 	})
 	if err != nil {
 		return nil, err
 	}
+	if t.Node != nil {
+		answeredBy(v, *t.Node, answer)
+	}
 	return v, refusal(v)
 }
 
+// key is the hash of the key that the machine must have measured.
+func (t *Transcript) key() [32]byte {
+	if t.Node != nil {
+		return sha256.Sum256(t.Node.Key)
+	}
+	return t.SPKI
+}
+
 func (t *Transcript) bind(c attest.Challenge, e attest.Evidence) [32]byte {
+	if t.Node != nil {
+		return BindNode(t.Node.UID, t.key(), Parts{
+			Nonce: c.Nonce, JobKey: e.JobKey, Manifest: e.Manifest, Challenge: t.Challenge, Logs: AllLogs(e.AppLog, e.Firmware, e.IMA),
+		})
+	}
 	return Bind(Parts{
 		Nonce: c.Nonce, SPKI: t.SPKI, EKM: t.EKM, JobKey: e.JobKey,
 		Manifest: e.Manifest, Challenge: t.Challenge, Logs: AllLogs(e.AppLog, e.Firmware, e.IMA),
@@ -113,8 +132,12 @@ func Load(raw []byte) (*Transcript, error) {
 	if err := doc.Decode(raw, &t); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrTranscript, err)
 	}
-	if t.V != transcriptVersion || len(t.EKM) != exporterSize {
-		return nil, fmt.Errorf("%w: version %d with %d bytes of exporter, want %d with %d", ErrTranscript, t.V, len(t.EKM), transcriptVersion, exporterSize)
+	want := exporterSize
+	if t.Node != nil {
+		want = 0
+	}
+	if t.V != transcriptVersion || len(t.EKM) != want || (t.Node != nil && t.SPKI != [32]byte{}) {
+		return nil, fmt.Errorf("%w: version %d with %d bytes of exporter, want %d with %d", ErrTranscript, t.V, len(t.EKM), transcriptVersion, want)
 	}
 	return &t, nil
 }

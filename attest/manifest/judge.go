@@ -173,7 +173,7 @@ func (m Measured) event(b attest.Baseline, i int) string {
 // bound is the digest that a bound event must have on this connection.
 func (m Measured) bound(name string) [32]byte {
 	switch name {
-	case "tls-key":
+	case "tls-key", "node-key":
 		return m.SPKI
 	case "manifest":
 		return sha256.Sum256(m.Manifest)

@@ -190,7 +190,7 @@ func checkBaseline(b attest.Baseline) error {
 		if g.Bound == (len(g.Any) != 0) {
 			return fmt.Errorf("%w: event %d %q must be bound or list digests, one of the two", ErrShape, i, g.Name)
 		}
-		if g.Bound && g.Name != "tls-key" && g.Name != "job-key" && g.Name != "manifest" {
+		if g.Bound && g.Name != "tls-key" && g.Name != "node-key" && g.Name != "job-key" && g.Name != "manifest" {
 			return fmt.Errorf("%w: event %d %q cannot be bound", ErrShape, i, g.Name)
 		}
 	}
