@@ -92,6 +92,8 @@ type Machine struct {
 	Roots    []attest.Root     `cbor:"8,keyasint,omitempty"`  // makers that I accept for it besides the shipped ones
 	History  []Judged          `cbor:"9,keyasint,omitempty"`  // oldest first, MaxHistory at most
 	Held     string            `cbor:"10,keyasint,omitempty"` // why no job goes there until a person resumes it
+	Good     *GoodState        `cbor:"11,keyasint,omitempty"` // of the last good verdict before jobs were suspended
+	Quiet    map[int64]Quiet   `cbor:"12,keyasint,omitempty"` // what followed the entry of History with that At
 }
 
 // MaxHistory bounds the history of a machine.

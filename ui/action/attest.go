@@ -34,9 +34,9 @@ func attestActions() []*Action {
 				{Name: "root", Flag: "root", Help: "weakest root you accept: hardware, vtpm or software (demo only)"}, {Name: "now", Flag: "now", Switch: true, Help: "as of now: has anything ended since?"},
 				{Name: "detail", Flag: "detail", Help: "link to show whole; all for every one"}, {Name: "pcrs", Flag: "pcrs", Switch: true, Help: "show the registers and their events"}},
 			Run: runAttestVerify},
-		{ID: "attest.diff", Title: "Compare two saved attestations",
-			Help: "Says what differs: keys, registers, events of the application log. Exit code 0 whether or not something does. Example: attest diff before.evidence after.evidence.",
-			Args: []Arg{{Name: "before", Help: "file of attest export", Need: true}, {Name: "after", Help: "file of attest export", Need: true}}, Run: runAttestDiff},
+		{ID: "attest.diff", Title: "Compare a server with its last good verdict, or two saved attestations",
+			Help: "With the name of a server it is attested now, and each register that is not as with the last good verdict is named with the first event that differs; the last good one stays the same while jobs are suspended. With two files, which need no vault, it says what differs: keys, registers, events of firmware and program. Exit code 0 whether or not something does. Example: attest diff main; attest diff before.evidence after.evidence.",
+			Args: []Arg{{Name: "before", Help: "name of a pinned server, or file of attest export", Need: true}, {Name: "after", Help: "file of attest export"}}, Run: runAttestDiff},
 		{ID: "attest.tamper", Title: "Flip bits of a saved attestation and see what breaks",
 			Help: "The tamper lab: without --field, one bit in the middle of every field is flipped, one field after the other; with it, the bit that you name. The file stays as it is. Exit code 1 if a flipped bit was not noticed. Example: attest tamper main.evidence --field quote --bit 40.",
 			Args: []Arg{file, {Name: "field", Flag: "field", Help: "field to change"}, {Name: "bit", Flag: "bit", Help: "which bit of it, from 0"}}, Run: runAttestTamper},
@@ -149,10 +149,12 @@ func runAttest(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Res
 	if derr != nil {
 		return r, derr
 	}
+	d := a.Drift(args.Get("server"))
+	view := withDrift(viewVerdict(v), d)
+	r.Data, r.Text = view, append(r.Text, driftLines(d)...)
 	if err == nil {
 		var may bool
 		if may, err = a.MayLose(ctx, args.Get("server")); may {
-			view := viewVerdict(v)
 			view.MayLose = true
 			r.Data = view
 			r.Text = append(r.Text, "  ! its store may lose what it acknowledged: its operator runs it with --unsafe-nats-sync; keep your own copies")
@@ -227,7 +229,53 @@ func policyFlags(p *attest.Policy, args Args) error {
 	return nil
 }
 
-func runAttestDiff(_ context.Context, _ *app.App, args Args, _ progress.Sink) (Result, error) {
+// driftLines is what differs from the last good verdict, for a person.
+func driftLines(d app.Drift) (out []string) {
+	if len(d.Lines) == 0 {
+		return nil
+	}
+	out = append(out, "  ! not as with the last good verdict, "+d.Since.UTC().Format("2006-01-02 15:04:05 UTC")+":")
+	for _, l := range d.Lines {
+		out = append(out, "      "+l)
+	}
+	return out
+}
+
+// withDrift adds the difference to the last good verdict to a view.
+func withDrift(view verdictView, d app.Drift) verdictView {
+	view.Drift = list(d.Lines)
+	if !d.Since.IsZero() {
+		view.Since = d.Since.UTC().Format(time.RFC3339)
+	}
+	return view
+}
+
+// runDrift attests a server and compares it with its last good verdict.
+func runDrift(ctx context.Context, a *app.App, name string) (Result, error) {
+	if _, err := a.UnlockAsking(ctx); err != nil {
+		return Result{}, err
+	}
+	v, err := a.Attest(ctx, name)
+	if v == nil {
+		return Result{}, err
+	}
+	d := a.Drift(name)
+	r := Result{Data: map[string]any{"server": name, "verdict": v.Word(), "last_good": withDrift(verdictView{}, d).Since, "differences": list(d.Lines)}}
+	switch {
+	case d.Since.IsZero():
+		r.Text = []string{name + "  " + v.Word(), "  there is no good verdict before this one to compare with"}
+	case len(d.Lines) == 0:
+		r.Text = []string{name + "  " + v.Word(), "  every register is as with the last good verdict, " + d.Since.UTC().Format("2006-01-02 15:04:05 UTC")}
+	default:
+		r.Text = append([]string{name + "  " + v.Word()}, driftLines(d)...)
+	}
+	return r, err
+}
+
+func runAttestDiff(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
+	if args.Get("after") == "" {
+		return runDrift(ctx, a, args.Get("before"))
+	}
 	x, err := app.LoadEvidence(args.Get("before"))
 	if err != nil {
 		return Result{}, err
@@ -376,10 +424,16 @@ func runMachine(_ context.Context, a *app.App, args Args, _ progress.Sink) (Resu
 	if m.Held != "" {
 		r.Text = append(r.Text, "  ✗ jobs are suspended: "+m.Held)
 	}
+	if m.Good != "" {
+		r.Text = append(r.Text, "  drift is measured from "+m.Good)
+	}
 	for _, h := range m.History {
 		line := fmt.Sprintf("  %s  %-9s manifest %d, reset %d", h.At.Format("2006-01-02 15:04:05"), h.Word, h.Version, h.Resets)
 		if h.Note != "" {
 			line += "  " + h.Note
+		}
+		if h.Times > 0 {
+			line += fmt.Sprintf("  (nothing new %d more times, until %s)", h.Times, h.Last.Format("2006-01-02 15:04:05"))
 		}
 		r.Text = append(r.Text, line)
 	}

@@ -130,6 +130,8 @@ type verdictView struct {
 	Maker    string     `json:"maker"`
 	Baseline string     `json:"baseline"`
 	PCRs     []pcrView  `json:"pcrs"`
+	Since    string     `json:"last_good"` // what drift is measured from, RFC 3339; "" when there is nothing
+	Drift    []string   `json:"drift"`     // a register a line, with the first event that differs
 }
 
 type pcrView struct {
@@ -168,7 +170,7 @@ type linkView struct {
 }
 
 func viewVerdict(v *attest.Verdict) verdictView {
-	out := verdictView{Word: v.Word(), Root: v.Root.String(), Subject: v.Subject, Version: v.Version, NotAfter: v.NotAfter, Evidence: v.Digest, Maker: v.Maker, Baseline: v.Baseline, PCRs: []pcrView{}}
+	out := verdictView{Word: v.Word(), Root: v.Root.String(), Subject: v.Subject, Version: v.Version, NotAfter: v.NotAfter, Evidence: v.Digest, Maker: v.Maker, Baseline: v.Baseline, Drift: []string{}, PCRs: []pcrView{}}
 	for _, l := range v.Links {
 		view := linkView{ID: l.ID, State: l.State.String(), Claim: l.Claim, Rule: l.Rule, Found: l.Found, NotProven: l.NotProven, Why: l.Why, Evidence: []datumView{}}
 		for _, d := range l.Data {

@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,8 @@ type Board struct {
 	mu       sync.Mutex
 	verdicts map[string]Judged
 	scripts  map[string]*channel.Transcript // of the newest exchange
+	drifts   map[string]Drift               // of the newest verdict
+	times    map[string][]time.Duration     // of the newest verdicts, oldest first
 	runs     []*RunRecord
 	changed  chan struct{}
 }
@@ -30,7 +33,13 @@ type Judged struct {
 	Err     error           // nil when it is OK
 	Payload int64           // bytes sent on a refused connection: 0
 	At      time.Time
+	Drift   Drift           // to the last good verdict
+	Took    time.Duration   // from the wish to the verdict; 0 when it was not measured
+	Times   []time.Duration // Took of the newest verdicts of this server, this one last
 }
+
+// maxTimes bounds how many times are remembered of a server.
+const maxTimes = 32
 
 // RunState is what became of a run.
 type RunState uint8
@@ -65,7 +74,7 @@ type RunRecord struct {
 }
 
 func newBoard() *Board {
-	return &Board{verdicts: map[string]Judged{}, scripts: map[string]*channel.Transcript{}, changed: make(chan struct{}, 1)}
+	return &Board{verdicts: map[string]Judged{}, scripts: map[string]*channel.Transcript{}, drifts: map[string]Drift{}, times: map[string][]time.Duration{}, changed: make(chan struct{}, 1)}
 }
 
 // Changed receives when something on the board changed. Several changes may
@@ -83,6 +92,12 @@ func (b *Board) scripted(server string, t *channel.Transcript) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.scripts[server] = t
+}
+
+func (b *Board) drifted(server string, d Drift) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.drifts[server] = d
 }
 
 func (b *Board) script(server string) *channel.Transcript {
@@ -107,6 +122,9 @@ func (b *Board) Runs() []RunRecord {
 func (b *Board) forget() {
 	b.mu.Lock()
 	clear(b.verdicts)
+	clear(b.scripts)
+	clear(b.drifts)
+	clear(b.times)
 	b.runs = nil
 	b.mu.Unlock()
 	b.notify()
@@ -125,6 +143,14 @@ func (b *Board) judged(j Judged) {
 		j.Verdict, j.Payload = r.Verdict, r.PayloadBytes
 	}
 	b.mu.Lock()
+	if j.Verdict != nil {
+		j.Drift = b.drifts[j.Server]
+	}
+	if j.Verdict != nil && j.Took > 0 {
+		all := append(slices.Clone(b.times[j.Server]), j.Took)
+		b.times[j.Server] = all[max(0, len(all)-maxTimes):]
+	}
+	j.Times = b.times[j.Server]
 	b.verdicts[j.Server] = j
 	b.mu.Unlock()
 	b.notify()

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -58,6 +60,7 @@ func logPolicy(l vault.ServerLog) *tlog.Policy {
 // learn is what a verdict changes of what is known of a server. keep is false
 // when nothing is worth writing down.
 func learn(s vault.Server, v *attest.Verdict, t *channel.Transcript, now time.Time) (next vault.Server, keep bool) {
+	s.Machine.History, s.Machine.Quiet = slices.Clone(s.Machine.History), maps.Clone(s.Machine.Quiet) // the vault's own stay as they are
 	m := s.Machine
 	e := vault.Judged{At: now.Unix(), Word: v.Word(), Resets: v.Boot.ResetCount, Version: v.Version}
 	if !v.OK() {
@@ -69,6 +72,12 @@ func learn(s vault.Server, v *attest.Verdict, t *channel.Transcript, now time.Ti
 		m.Held = hold
 		notes = append(notes, "jobs are suspended: "+hold)
 	}
+	if len(e.Changed) > 0 {
+		notes = append(notes, named(m.Good, v)...)
+	}
+	if n := len(m.History); n > 0 && m.History[n-1].Broken != "" {
+		notes = append(notes, "good again")
+	}
 	if len(s.AKName) == 0 {
 		s.AKName, m.EK = bytes.Clone(v.AKName), bytes.Clone(v.EK)
 		notes = append(notes, "first seen")
@@ -77,7 +86,8 @@ func learn(s vault.Server, v *attest.Verdict, t *channel.Transcript, now time.Ti
 		m.Enrolled = t.Enrolled
 		notes = append(notes, "credential activated")
 	}
-	if len(notes) == 0 && s.Version >= v.Version && recent(m.History, now) {
+	quiet := len(notes) == 0 && s.Version >= v.Version
+	if quiet && recent(m, now) && (m.Held != "" || isGood(m.Good, v)) {
 		return s, false
 	}
 	boot := v.Boot
@@ -86,10 +96,30 @@ func learn(s vault.Server, v *attest.Verdict, t *channel.Transcript, now time.Ti
 		s.Version, m.Manifest = v.Version, v.Manifest
 	}
 	m.Deny = max(m.Deny, v.Deny)
+	if m.Held == "" {
+		m.Good = goodState(v, now)
+	}
 	e.Note = strings.Join(notes, "; ")
-	m.History = append(m.History, e)
-	s.Machine = trimmed(m)
+	s.Machine = entered(m, e, quiet)
 	return s, true
+}
+
+// entered adds an entry. One that says nothing new is counted with the entry
+// before it, so that a machine that is left alone for a year does not push out
+// what happened before.
+func entered(m vault.Machine, e vault.Judged, quiet bool) vault.Machine {
+	n := len(m.History)
+	switch {
+	case !quiet || n == 0 || m.History[n-1].Word != e.Word:
+		m.History = append(m.History, e)
+	case !recent(m, time.Unix(e.At, 0)):
+		if m.Quiet == nil {
+			m.Quiet = map[int64]vault.Quiet{}
+		}
+		at := m.History[n-1].At
+		m.Quiet[at] = vault.Quiet{Times: m.Quiet[at].Times + 1, Last: e.At}
+	}
+	return trimmed(m)
 }
 
 // refused writes a failed verdict down, and suspends the jobs of a machine
@@ -99,7 +129,7 @@ func refused(s vault.Server, v *attest.Verdict, e vault.Judged) (vault.Server, b
 	if b := v.Broken(); b != nil {
 		e.Broken, e.Note = b.ID, b.Found
 	}
-	if n := len(m.History); n > 0 && m.History[n-1].Broken == e.Broken && m.History[n-1].Note == e.Note && recent(m.History, time.Unix(e.At, 0)) {
+	if n := len(m.History); n > 0 && m.History[n-1].Broken == e.Broken && m.History[n-1].Note == e.Note && recent(m, time.Unix(e.At, 0)) {
 		return s, false
 	}
 	if m.Boot != nil && m.Held == "" {
@@ -110,13 +140,21 @@ func refused(s vault.Server, v *attest.Verdict, e vault.Judged) (vault.Server, b
 	return s, true
 }
 
-func recent(h []vault.Judged, now time.Time) bool {
-	return len(h) > 0 && now.Sub(time.Unix(h[len(h)-1].At, 0)) < again
+func recent(m vault.Machine, now time.Time) bool {
+	if len(m.History) == 0 {
+		return false
+	}
+	at := m.History[len(m.History)-1].At
+	return now.Sub(time.Unix(max(at, m.Quiet[at].Last), 0)) < again
 }
 
+// trimmed bounds the history. How it began is never forgotten.
 func trimmed(m vault.Machine) vault.Machine {
 	if n := len(m.History) - vault.MaxHistory; n > 0 {
-		m.History = m.History[n:]
+		for _, e := range m.History[1 : 1+n] {
+			delete(m.Quiet, e.At)
+		}
+		m.History = append(m.History[:1:1], m.History[1+n:]...)
 	}
 	return m
 }
@@ -193,6 +231,7 @@ func (a *App) noteVerdict(name string, v *attest.Verdict, t *channel.Transcript)
 	now := a.Now()
 	if err := a.view(func(s vault.State) {
 		if old, ok := s.Servers[name]; ok {
+			a.board.drifted(name, driftOf(old.Machine.Good, v))
 			_, keep = learn(old, v, t, now)
 		}
 	}); err != nil || !keep {
@@ -224,8 +263,23 @@ func (a *App) identityChanged(name string, v *attest.Verdict) error {
 	}
 	was := IdentityOf(s.Machine.EK, s.AKName, s.Signers)
 	is := IdentityOf(v.EK, v.AKName, s.Signers)
-	return fmt.Errorf("%w: server %q was %s, now %s", ErrIdentity, name, Words(was), Words(is))
+	return &IdentityError{Server: name, Was: was, Is: is}
 }
+
+// IdentityError says which machine was expected and which one answered. It
+// wraps ErrIdentity.
+type IdentityError struct {
+	Server  string
+	Was, Is attest.Identity
+}
+
+// Error names both in words.
+func (e *IdentityError) Error() string {
+	return fmt.Sprintf("%v: server %q was %s, now %s", ErrIdentity, e.Server, Words(e.Was), Words(e.Is))
+}
+
+// Unwrap is ErrIdentity.
+func (e *IdentityError) Unwrap() error { return ErrIdentity }
 
 // IdentityOf is the face of a machine: see attest.Identity.
 func IdentityOf(ek, akName []byte, signers [][]byte) attest.Identity {
@@ -245,6 +299,7 @@ type MachineInfo struct {
 	AK       string    `json:"attestation_key_name"`
 	Enrolled string    `json:"enrolled"`
 	Held     string    `json:"suspended"`
+	Good     string    `json:"last_good"` // when it showed what drift is measured from, RFC 3339; "" for never
 	History  []History `json:"history"`
 }
 
@@ -257,6 +312,8 @@ type History struct {
 	Version uint64    `json:"manifest_version"`
 	Changed []uint8   `json:"changed_pcrs"`
 	Note    string    `json:"note"`
+	Times   uint32    `json:"quiet_times"` // verdicts after it that said nothing new, one an hour at most
+	Last    time.Time `json:"quiet_until,omitzero"`
 }
 
 // Machine is what is known of the machine behind a pinned server. No server is
@@ -276,8 +333,15 @@ func (a *App) Machine(name string) (MachineInfo, error) {
 	if e := s.Machine.Enrolled; e != nil {
 		out.Enrolled = time.Unix(e.At, 0).UTC().Format(time.RFC3339)
 	}
+	if g := s.Machine.Good; g != nil {
+		out.Good = time.Unix(g.At, 0).UTC().Format(time.RFC3339)
+	}
 	for _, h := range s.Machine.History {
-		out.History = append(out.History, History{time.Unix(h.At, 0).UTC(), h.Word, h.Broken, h.Resets, h.Version, append([]uint8{}, h.Changed...), h.Note})
+		e := History{At: time.Unix(h.At, 0).UTC(), Word: h.Word, Broken: h.Broken, Resets: h.Resets, Version: h.Version, Changed: append([]uint8{}, h.Changed...), Note: h.Note}
+		if q, ok := s.Machine.Quiet[h.At]; ok {
+			e.Times, e.Last = q.Times, time.Unix(q.Last, 0).UTC()
+		}
+		out.History = append(out.History, e)
 	}
 	return out, nil
 }
@@ -330,7 +394,7 @@ func (a *App) Resume(name string) (why string, err error) {
 // after a TPM was replaced, and its new identity compared by another channel.
 func (a *App) ForgetMachine(name string) error {
 	return a.changeMachine(name, func(s *vault.Server) error {
-		m := vault.Machine{Deny: s.Machine.Deny, Manifest: s.Machine.Manifest, Roots: s.Machine.Roots, Held: s.Machine.Held, History: s.Machine.History}
+		m := vault.Machine{Deny: s.Machine.Deny, Manifest: s.Machine.Manifest, Roots: s.Machine.Roots, Held: s.Machine.Held, History: s.Machine.History, Quiet: s.Machine.Quiet}
 		m.History = append(m.History, vault.Judged{At: a.Now().Unix(), Word: "forgotten", Note: "a person forgot its identity"})
 		s.AKName, s.Machine = nil, trimmed(m)
 		return nil
