@@ -26,7 +26,7 @@ type maker struct {
 	rootKey, midKy *ecdsa.PrivateKey
 }
 
-func newKey(t *testing.T, c elliptic.Curve) *ecdsa.PrivateKey {
+func newKey(t testing.TB, c elliptic.Curve) *ecdsa.PrivateKey {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(c, rand.Reader)
 	if err != nil {
@@ -35,7 +35,7 @@ func newKey(t *testing.T, c elliptic.Curve) *ecdsa.PrivateKey {
 	return k
 }
 
-func issue(t *testing.T, tmpl, parent *x509.Certificate, pub crypto.PublicKey, signer crypto.Signer) *x509.Certificate {
+func issue(t testing.TB, tmpl, parent *x509.Certificate, pub crypto.PublicKey, signer crypto.Signer) *x509.Certificate {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, pub, signer)
 	if err != nil {
@@ -56,7 +56,7 @@ func authority(name string, pathLen int) *x509.Certificate {
 	}
 }
 
-func newMaker(t *testing.T, name string, pathLen int) maker {
+func newMaker(t testing.TB, name string, pathLen int) maker {
 	m := maker{rootKey: newKey(t, elliptic.P256()), midKy: newKey(t, elliptic.P256())}
 	tmpl := authority(name, pathLen)
 	m.root = issue(t, tmpl, tmpl, m.rootKey.Public(), m.rootKey)
@@ -69,7 +69,7 @@ func (m maker) pinned(kind attest.RootKind) []attest.Root {
 }
 
 // leaf is the template of a good EK certificate.
-func leaf(t *testing.T) *x509.Certificate {
+func leaf(t testing.TB) *x509.Certificate {
 	t.Helper()
 	rdns := pkix.RDNSequence{
 		{{Type: asn1.ObjectIdentifier{2, 23, 133, 2, 1}, Value: "id:43484950"}},
@@ -256,11 +256,33 @@ func TestCheckAdded(t *testing.T) {
 	}
 }
 
-func FuzzChain(f *testing.F) {
-	f.Add([]byte{0x30, 3, 2, 1, 0}, int64(2000))
-	f.Fuzz(func(t *testing.T, der []byte, now int64) {
-		if made, err := Verify([][]byte{der}, nil, time.Unix(now, 0)); err == nil && made.Kind > attest.RootSoftware {
-			t.Fatalf("a made-up chain is of %s", made.Kind)
+// What one verdict adds is not there at the next one: the shipped roots are
+// parsed once and shared.
+func TestAddedRootsStayWithTheirVerdict(t *testing.T) {
+	m, key := newMaker(t, "Chip Root", -1), newKey(t, elliptic.P256())
+	c := issue(t, leaf(t), m.middle, key.Public(), m.midKy)
+	full, alone := [][]byte{c.Raw, m.middle.Raw}, [][]byte{c.Raw}
+	now := time.Unix(2000, 0)
+	if _, err := Verify(full, m.pinned(attest.RootHardware), now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Verify(full, nil, now); !errors.Is(err, ErrChain) {
+		t.Errorf("a root that somebody else added: %v", err)
+	}
+	if _, err := Verify(alone, m.pinned(attest.RootHardware), now); !errors.Is(err, ErrChain) {
+		t.Errorf("an intermediate that somebody else sent: %v", err)
+	}
+}
+
+// BenchmarkVerify checks a chain of three with one root added.
+func BenchmarkVerify(b *testing.B) {
+	m, key := newMaker(b, "Chip Root", -1), newKey(b, elliptic.P256())
+	c := issue(b, leaf(b), m.middle, key.Public(), m.midKy)
+	roots := m.pinned(attest.RootHardware)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Verify([][]byte{c.Raw, m.middle.Raw}, roots, time.Unix(2000, 0)); err != nil {
+			b.Fatal(err)
 		}
-	})
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"maps"
+	"sync"
 
 	"cipherdeck/assets/tpmroots"
 	"cipherdeck/attest"
@@ -43,13 +45,18 @@ func selfMade(certs []*x509.Certificate) (*anchors, error) {
 	return a, nil
 }
 
-func accepted(added []attest.Root) (*anchors, error) {
-	shipped, err := Shipped()
+// shipped is what the program carries, parsed at the first verdict that needs
+// it and the same ever after: the bytes are part of the program. Nobody may
+// change what it returns.
+var shipped = sync.OnceValues(parseShipped)
+
+func parseShipped() (*anchors, error) {
+	roots, err := Shipped()
 	if err != nil {
 		return nil, err
 	}
 	a := newAnchors()
-	for _, r := range append(shipped, added...) {
+	for _, r := range roots {
 		if err := a.add(r); err != nil {
 			return nil, err
 		}
@@ -64,6 +71,21 @@ func accepted(added []attest.Root) (*anchors, error) {
 			return nil, fmt.Errorf("shipped %s: %w", c.File, err)
 		}
 		a.between.AddCert(cert)
+	}
+	return a, nil
+}
+
+// accepted is the shipped roots and added ones, for one verdict to add to.
+func accepted(added []attest.Root) (*anchors, error) {
+	s, err := shipped()
+	if err != nil {
+		return nil, err
+	}
+	a := &anchors{roots: s.roots.Clone(), between: s.between.Clone(), known: maps.Clone(s.known)}
+	for _, r := range added {
+		if err := a.add(r); err != nil {
+			return nil, err
+		}
 	}
 	return a, nil
 }

@@ -8,7 +8,10 @@ import (
 
 	"cipherdeck/attest"
 	"cipherdeck/attest/channel"
+	"cipherdeck/attest/device"
+	"cipherdeck/attest/ek"
 	"cipherdeck/attest/manifest"
+	"cipherdeck/attest/softtpm"
 	"cipherdeck/crypto/agefile"
 	"cipherdeck/crypto/archive"
 	"cipherdeck/crypto/chain"
@@ -168,6 +171,10 @@ func trustFaults() []faultRule {
 		{ErrIdentity, "identity-changed", ExitRefused, "send nothing; ask the operator by another channel whether the TPM was replaced. If it was, compare the new words with him, and only then: server forget-machine NAME"},
 		{ErrHeld, "suspended", ExitRefused, "look at what changed (server machine NAME, attest NAME), ask the operator, and then: server resume NAME"},
 		{ErrUnnoticed, "unnoticed", ExitDamaged, "this is a fault of this program: report it with the file"},
+		{device.ErrSpec, "no-tpm", ExitInput, "say which TPM: soft, swtpm, or the path of a device such as /dev/tpmrm0; for swtpm install packages swtpm and swtpm-tools"},
+		{device.ErrDead, "tpm-silent", ExitUnreachable, "end other programs that hold the TPM, or give it the path of its resource manager: /dev/tpmrm0"},
+		{softtpm.ErrState, "tpm-state", ExitDamaged, "restore the file from a backup; without one move it away: the machine then has another identity, which everybody must accept anew"},
+		{ek.ErrCertificate, "not-a-tpm-maker", ExitInput, "give the certificate of the authority that the maker of the TPM publishes, and its kind: hardware or vtpm"},
 		{channel.ErrTranscript, "not-evidence", ExitInput, "give a file that attest export wrote"},
 		{attest.ErrRefused, "refused", ExitRefused, "run no job there until its operator explains the broken link; a project that is stored there stays unreadable to it"},
 		{attest.ErrNotAttested, "refused", ExitRefused, "do not send anything to this server until it proves what it runs"},
