@@ -3,11 +3,13 @@ package vault
 import (
 	"bytes"
 	"encoding/hex"
+	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
 
+	"cipherdeck/attest"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/tlog"
 )
@@ -82,6 +84,92 @@ func TestVersion4IsFrozen(t *testing.T) {
 	put(t, path, raw)
 	if got := open(t, path, Passphrase(pass)).copyOf(t); !reflect.DeepEqual(got, sampleV4()) {
 		t.Errorf("%+v", got)
+	}
+}
+
+var update = flag.Bool("update", false, "write testdata/v4-machine.vault again: only for a new version of the format")
+
+// sampleMachine is a server's machine with every field.
+func sampleMachine() Machine {
+	value := bytes.Repeat([]byte{7}, 32)
+	return Machine{
+		EK:       []byte("spki"),
+		Enrolled: &attest.Enrolment{EK: id.Of([]byte("ek")), AKName: []byte{0, 11, 3}, At: 5},
+		Boot:     &attest.Boot{ResetCount: 6, RestartCount: 1, Clock: 12345, Firmware: 0x20191023, Safe: true},
+		PCRs:     []attest.PCRValue{{Index: 7, Value: value}, {Index: 14, Value: value}},
+		Deny:     3, Manifest: id.Of([]byte("manifest")), Baseline: "kernel 6.12",
+		Roots:   []attest.Root{{Name: "lab", Kind: attest.RootVTPM, Cert: []byte("der"), Added: true}},
+		History: []Judged{{At: 5, Word: "REFUSED", Broken: attest.LinkEnrol, Resets: 6, Version: 5, Changed: []uint8{7, 14}, Note: "first seen"}},
+		Held:    "PCR 7 changed",
+		Good:    &GoodState{At: 4, Registers: []Register{{Index: 7, Value: value, Cut: true, Events: []Event{}}, {Index: 14, Value: value, Events: []Event{{Type: "application", Text: "binary", Digest: value}}}}},
+		Quiet:   map[int64]Quiet{5: {Times: 2, Last: 9}},
+	}
+}
+
+// A vault with a machine opens with all that was pinned: a pin that is lost in
+// reading would be taken anew from whoever answers. If this test has to change,
+// the version has to.
+func TestMachineIsFrozen(t *testing.T) {
+	want := sampleV4()
+	srv := want.Servers["lab"]
+	srv.Machine = sampleMachine()
+	want.Servers["lab"] = srv
+	frozen := filepath.Join("testdata", "v4-machine.vault")
+	path := filepath.Join(dir(t), "vault")
+	if *update {
+		create(t, path, want, PassphraseSlot(pass, cheap()))
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(frozen, raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw, err := os.ReadFile(frozen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, path, raw)
+	v := open(t, path, Passphrase(pass))
+	if got := v.copyOf(t); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+	// A change of something else keeps the machine.
+	if err := v.Update(func(s *State) error { s.Account.Name = "al"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := open(t, path, Passphrase(pass)).copyOf(t).Servers["lab"].Machine; !reflect.DeepEqual(got, sampleMachine()) {
+		t.Errorf("after a save: %+v", got)
+	}
+}
+
+// Vaults of before machines were known have none, and get one with the first
+// save that brings it.
+func TestOlderVaultsHaveNoMachine(t *testing.T) {
+	for _, name := range []string{"v1.vault", "v2.vault", "v3.vault", "v4.vault"} {
+		raw, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir(t), "vault")
+		put(t, path, raw)
+		v := open(t, path, Passphrase(pass))
+		if m := v.copyOf(t).Servers["lab"].Machine; !reflect.DeepEqual(m, Machine{}) {
+			t.Errorf("%s: %+v", name, m)
+		}
+		err = v.Update(func(s *State) error {
+			srv := s.Servers["lab"]
+			srv.Machine = sampleMachine()
+			s.Servers["lab"] = srv
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := open(t, path, Passphrase(pass)).copyOf(t).Servers["lab"].Machine; !reflect.DeepEqual(m, sampleMachine()) {
+			t.Errorf("%s, saved: %+v", name, m)
+		}
 	}
 }
 
