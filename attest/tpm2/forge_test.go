@@ -1,10 +1,12 @@
 package tpm2
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/binary"
 	"testing"
@@ -17,11 +19,19 @@ import (
 	"cipherdeck/crypto/doc"
 )
 
-// forger is a TPM made of one ECDSA key: it signs whatever a test writes. That
+// forger is a TPM made of one key, ECDSA or RSA: it signs whatever a test writes. That
 // its plain output verifies is the reason why root can never be more than
 // "software" here.
 type forger struct {
 	key    *ecdsa.PrivateKey
+	rsa    *rsa.PrivateKey // in place of key
+	bits   uint16          // what the RSA key says of its size
+	exp    uint32          // and of its exponent; 0 is 65537
+	n      []byte          // overrides its modulus
+	curve  uint16          // overrides what the ECC key says of its curve
+	pss    bool            // signs with RSASSA-PSS
+	hash   crypto.Hash     // that it signs with
+	sig    []byte          // overrides the RSA signature
 	attrs  uint32
 	policy []byte
 	scheme []uint16
@@ -51,6 +61,7 @@ type forger struct {
 	jobKey   []byte
 	expect   attest.Expect
 	pcrs     []uint8
+	bank     attest.Bank
 }
 
 func seeded(b byte) ed25519.PrivateKey {
@@ -68,7 +79,7 @@ func newForger(t testing.TB) *forger {
 	}
 	bind := sum("bind")
 	f := &forger{
-		key: key, attrs: akAttributes, scheme: []uint16{wire.AlgECDSA, wire.AlgSHA256},
+		key: key, hash: crypto.SHA256, bank: attest.SHA256, attrs: akAttributes, scheme: []uint16{wire.AlgECDSA, wire.AlgSHA256},
 		magic: wire.Magic, kind: wire.TagQuote, bind: bind[:], safe: 1,
 		banks: 1, alg: wire.AlgSHA256, sigAlg: wire.AlgECDSA, sigHash: wire.AlgSHA256,
 		jobKey: []byte("job"), signers: []ed25519.PrivateKey{seeded(1)},
@@ -83,6 +94,37 @@ func newForger(t testing.TB) *forger {
 		},
 	}
 	return f
+}
+
+// rsaForger is a forger with an RSA key of 2048 bits.
+func rsaForger(t testing.TB) *forger {
+	f := newForger(t)
+	f.rsa, f.bits = rsaKey(t, 2048), 2048
+	f.scheme, f.sigAlg = []uint16{wire.AlgRSASSA, wire.AlgSHA256}, wire.AlgRSASSA
+	return f
+}
+
+// p384Forger is a forger with a key on P-384 that signs with SHA-384 over the
+// bank of SHA-384.
+func p384Forger(t testing.TB) *forger {
+	t.Helper()
+	f := newForger(t)
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.key, f.hash, f.bank, f.alg = key, crypto.SHA384, attest.SHA384, wire.AlgSHA384
+	f.scheme, f.sigHash = []uint16{wire.AlgECDSA, wire.AlgSHA384}, wire.AlgSHA384
+	return f
+}
+
+func rsaKey(t testing.TB, bits int) *rsa.PrivateKey {
+	t.Helper()
+	k, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
 }
 
 func goodLog(tls, job [32]byte) []eventlog.Event {
@@ -111,13 +153,13 @@ func goodManifest() attest.Manifest {
 // replayed sets the PCR values to what the log replays to.
 func (f *forger) replayed(t testing.TB) {
 	t.Helper()
-	pcr, err := eventlog.Replay(f.log, attest.SHA256)
+	pcr, err := eventlog.Replay(f.log, f.bank)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.values = nil
 	for _, i := range f.pcrs {
-		v := attest.PCRValue{Index: i, Value: make([]byte, 32)}
+		v := attest.PCRValue{Index: i, Value: make([]byte, f.bank.Size())}
 		if i == eventlog.PCR {
 			v.Value = pcr
 		}
@@ -126,12 +168,29 @@ func (f *forger) replayed(t testing.TB) {
 }
 
 func (f *forger) public() []byte {
-	out := wire.U32s(wire.U16s(nil, wire.AlgECC, wire.AlgSHA256), f.attrs)
-	out = wire.U16s(wire.Sized(out, f.policy), wire.AlgNull)
-	out = wire.U16s(wire.U16s(out, f.scheme...), wire.CurveP256, wire.AlgNull)
+	typ := uint16(wire.AlgECC)
+	if f.rsa != nil {
+		typ = wire.AlgRSA
+	}
+	out := wire.U32s(wire.U16s(nil, typ, wire.AlgSHA256), f.attrs)
+	out = wire.U16s(wire.U16s(wire.Sized(out, f.policy), wire.AlgNull), f.scheme...)
+	if f.rsa != nil {
+		n := f.n
+		if n == nil {
+			n = f.rsa.N.Bytes()
+		}
+		return append(wire.Sized(wire.U32s(wire.U16s(out, f.bits), f.exp), n), f.keyTail...)
+	}
+	curve := f.curve
+	if curve == 0 {
+		curve = map[int]uint16{32: wire.CurveP256, 48: wire.CurveP384}[f.size()]
+	}
 	point, _ := f.key.PublicKey.Bytes()
-	return append(wire.Sized(wire.Sized(out, point[1:33]), point[33:]), f.keyTail...)
+	return append(wire.Sized(wire.Sized(wire.U16s(out, curve, wire.AlgNull), point[1:1+f.size()]), point[1+f.size():]), f.keyTail...)
 }
+
+// size is the length of a coordinate of the key's curve, in bytes.
+func (f *forger) size() int { return f.key.Curve.Params().BitSize / 8 }
 
 func (f *forger) attested() []byte {
 	signer := f.signer
@@ -153,7 +212,7 @@ func (f *forger) attested() []byte {
 	out = append(out, f.second...)
 	digest := f.digest
 	if digest == nil {
-		digest = digestOf(32, f.values)
+		digest = digestOf(f.hash.Size(), f.values)
 	}
 	return append(wire.Sized(out, digest), f.tail...)
 }
@@ -161,19 +220,12 @@ func (f *forger) attested() []byte {
 func (f *forger) evidence(t testing.TB) attest.Evidence {
 	t.Helper()
 	quote := f.attested()
-	h := sha256.Sum256(quote)
-	r, s, err := ecdsa.Sign(rand.Reader, f.key, h[:])
-	if err != nil {
-		t.Fatal(err)
+	sig := wire.U16s(nil, f.sigAlg, f.sigHash)
+	if f.rsa != nil {
+		sig = f.signRSA(t, sig, quote)
+	} else {
+		sig = f.signECDSA(t, sig, quote)
 	}
-	rb, sb := r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))
-	if f.r != nil {
-		rb = f.r
-	}
-	if f.s != nil {
-		sb = f.s
-	}
-	sig := wire.Sized(wire.Sized(wire.U16s(nil, f.sigAlg, f.sigHash), rb), sb)
 	log, err := doc.Encode(f.log)
 	if err != nil {
 		t.Fatal(err)
@@ -188,4 +240,42 @@ func (f *forger) evidence(t testing.TB) attest.Evidence {
 		V: Version, Type: Type, AK: f.public(), Quote: quote, Signature: append(sig, f.sigTail...),
 		PCRs: f.values, AppLog: log, Manifest: man, JobKey: f.jobKey,
 	}
+}
+
+func (f *forger) digestOf(msg []byte) []byte {
+	h := f.hash.New()
+	h.Write(msg)
+	return h.Sum(nil)
+}
+
+func (f *forger) signECDSA(t testing.TB, sig, msg []byte) []byte {
+	t.Helper()
+	r, s, err := ecdsa.Sign(rand.Reader, f.key, f.digestOf(msg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rb, sb := r.FillBytes(make([]byte, f.size())), s.FillBytes(make([]byte, f.size()))
+	if f.r != nil {
+		rb = f.r
+	}
+	if f.s != nil {
+		sb = f.s
+	}
+	return wire.Sized(wire.Sized(sig, rb), sb)
+}
+
+func (f *forger) signRSA(t testing.TB, sig, msg []byte) []byte {
+	t.Helper()
+	if f.sig != nil {
+		return wire.Sized(sig, f.sig)
+	}
+	var opts crypto.SignerOpts = f.hash
+	if f.pss {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: f.hash}
+	}
+	b, err := f.rsa.Sign(rand.Reader, f.digestOf(msg), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wire.Sized(sig, b)
 }

@@ -22,7 +22,7 @@ import (
 
 // endorsed is a machine with an endorsement key and its certificate, enrolled,
 // with a job key in its TPM; everything holds.
-func endorsed(t *testing.T) (attest.Evidence, attest.Expect) {
+func endorsed(t testing.TB) (attest.Evidence, attest.Expect) {
 	t.Helper()
 	tpm, err := softtpm.StartSeeded(softtpm.Config{Seed: [32]byte{3}, ResetCount: 6}, nil)
 	if err != nil {
@@ -63,16 +63,16 @@ func endorsed(t *testing.T) (attest.Evidence, attest.Expect) {
 	}
 	e := attest.Evidence{V: tpm2.Version, Type: tpm2.Type, AK: ak.Public, Quote: q.Quote, Signature: q.Signature, PCRs: q.PCRs, AppLog: log, Manifest: man,
 		EK: ek.Public, EKChain: d.Chain}
-	certified(t, d, ak, &e)
+	certified(t, d, ak, attest.SHA256, &e)
 	return e, attest.Expect{Bind: bind[:], Subject: "deck", Now: now,
 		Enrolled: &attest.Enrolment{EK: id.Of(ek.Public), AKName: ak.Name.Buffer, At: now.Unix()},
 		Policy:   attest.Policy{Product: "deck", Signers: [][]byte{key.Public().(ed25519.PublicKey)}, Threshold: 1, Enrol: true}}
 }
 
 // certified adds a job key that is bound to the state that was quoted.
-func certified(t *testing.T, d *device.Device, ak *tpm2.AK, e *attest.Evidence) {
+func certified(t testing.TB, d *device.Device, ak *tpm2.AK, bank attest.Bank, e *attest.Evidence) {
 	t.Helper()
-	policy := tpm2.PolicyPCR(attest.SHA256, e.PCRs)
+	policy := tpm2.PolicyPCR(bank, e.PCRs)
 	k, err := gotpm.CreatePrimary{PrimaryHandle: gotpm.AuthHandle{Handle: gotpm.TPMRHOwner, Auth: gotpm.PasswordAuth(nil)}, InPublic: gotpm.New2B(gotpm.TPMTPublic{
 		Type: gotpm.TPMAlgECC, NameAlg: gotpm.TPMAlgSHA256,
 		ObjectAttributes: gotpm.TPMAObject{FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, NoDA: true, Decrypt: true},

@@ -65,19 +65,16 @@ func parsePublic(b []byte) (public, error) {
 
 func parsePoint(r *wire.Reader) (*ecdsa.PublicKey, error) {
 	id, kdf := r.U16(), r.U16()
+	if r.Err() == nil && (id != wire.CurveP256 && id != wire.CurveP384 || kdf != wire.AlgNull) {
+		return nil, fmt.Errorf("%w: curve %04x with KDF %04x, want P-256 or P-384 without", ErrAlgorithm, id, kdf)
+	}
 	curve, size := elliptic.P256(), 32
 	if id == wire.CurveP384 {
 		curve, size = elliptic.P384(), 48
 	}
 	x, err1 := scalar(r, size)
 	y, err2 := scalar(r, size)
-	switch {
-	case r.Err() == nil && (id != wire.CurveP256 && id != wire.CurveP384 || kdf != wire.AlgNull):
-		return nil, fmt.Errorf("%w: curve %04x with KDF %04x, want P-256 or P-384 without", ErrAlgorithm, id, kdf)
-	case r.Err() != nil:
-		return nil, fmt.Errorf("%w: public area: %w", ErrSyntax, r.Err())
-	}
-	for _, err := range []error{err1, err2, r.End()} {
+	for _, err := range []error{r.Err(), err1, err2, r.End()} {
 		if err != nil {
 			return nil, fmt.Errorf("%w: public area: %w", ErrSyntax, err)
 		}

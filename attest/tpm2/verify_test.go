@@ -16,9 +16,11 @@ import (
 )
 
 // negative is one attack: how the forger is bent before and after PCR 14 is
-// replayed, and which link must break with which words.
+// replayed, and which link must break with which words. A number before the
+// name is that of the case in docs/tests.md.
 type negative struct {
 	name   string
+	by     func(testing.TB) *forger // newForger when there is none
 	before func(*forger)
 	after  func(*forger)
 	sent   func(*attest.Evidence)
@@ -28,60 +30,62 @@ type negative struct {
 
 func quoteNegatives() []negative {
 	return []negative{
-		{name: "replayed nonce", after: func(f *forger) { b := sum("older bind"); f.bind = b[:] }, link: attest.LinkNonce, found: "binding mismatch"},
-		{name: "empty nonce", after: func(f *forger) { f.bind = []byte{} }, link: attest.LinkNonce},
-		{name: "nonce prefix", after: func(f *forger) { f.bind = f.bind[:31] }, link: attest.LinkNonce},
-		{name: "nonce padded", after: func(f *forger) { f.bind = append(bytes.Clone(f.bind), 0) }, link: attest.LinkNonce},
-		{name: "magic wrong", after: func(f *forger) { f.magic++ }, link: attest.LinkSignature, found: ErrMagic.Error()},
-		{name: "type certify", after: func(f *forger) { f.kind = 0x8017 }, link: attest.LinkSignature, found: ErrKind.Error()},
-		{name: "type time", after: func(f *forger) { f.kind = 0x8019 }, link: attest.LinkSignature, found: ErrKind.Error()},
+		{name: "1 replayed nonce", after: func(f *forger) { b := sum("older bind"); f.bind = b[:] }, link: attest.LinkNonce, found: "binding mismatch"},
+		{name: "2 empty nonce", after: func(f *forger) { f.bind = []byte{} }, link: attest.LinkNonce},
+		{name: "3 nonce prefix", after: func(f *forger) { f.bind = f.bind[:31] }, link: attest.LinkNonce},
+		{name: "3 nonce padded", after: func(f *forger) { f.bind = append(bytes.Clone(f.bind), 0) }, link: attest.LinkNonce},
+		{name: "4 magic wrong", after: func(f *forger) { f.magic++ }, link: attest.LinkSignature, found: ErrMagic.Error()},
+		{name: "5 type certify", after: func(f *forger) { f.kind = 0x8017 }, link: attest.LinkSignature, found: ErrKind.Error()},
+		{name: "5 type time", after: func(f *forger) { f.kind = 0x8019 }, link: attest.LinkSignature, found: ErrKind.Error()},
 		{name: "safe 2", after: func(f *forger) { f.safe = 2 }, link: attest.LinkSignature, found: "safe"},
-		{name: "truncated", sent: func(e *attest.Evidence) { e.Quote = e.Quote[:len(e.Quote)-1] }, link: attest.LinkSignature, found: "ends too early"},
-		{name: "empty quote", sent: func(e *attest.Evidence) { e.Quote = nil }, link: attest.LinkSignature},
-		{name: "trailing, signed", after: func(f *forger) { f.tail = []byte{0} }, link: attest.LinkSignature, found: "trailing"},
-		{name: "trailing, not signed", sent: func(e *attest.Evidence) { e.Quote = append(e.Quote, 0) }, link: attest.LinkSignature, found: "trailing"},
-		{name: "signature flipped", sent: func(e *attest.Evidence) { e.Signature[20] ^= 1 }, link: attest.LinkSignature, found: ErrSignature.Error()},
-		{name: "signature trailing", after: func(f *forger) { f.sigTail = []byte{0} }, link: attest.LinkSignature, found: "trailing"},
-		{name: "signature hash SHA-1", after: func(f *forger) { f.sigHash = 4 }, link: attest.LinkSignature, found: ErrAlgorithm.Error()},
-		{name: "signature alg RSAPSS", after: func(f *forger) { f.sigAlg = 0x16 }, link: attest.LinkSignature, found: ErrAlgorithm.Error()},
-		{name: "r and s padded to the length of another curve", sent: func(e *attest.Evidence) {
+		{name: "6 truncated", sent: func(e *attest.Evidence) { e.Quote = e.Quote[:len(e.Quote)-1] }, link: attest.LinkSignature, found: "ends too early"},
+		{name: "6 empty quote", sent: func(e *attest.Evidence) { e.Quote = nil }, link: attest.LinkSignature},
+		{name: "7 trailing, signed", after: func(f *forger) { f.tail = []byte{0} }, link: attest.LinkSignature, found: "trailing"},
+		{name: "7 trailing, not signed", sent: func(e *attest.Evidence) { e.Quote = append(e.Quote, 0) }, link: attest.LinkSignature, found: "trailing"},
+		{name: "8 signature flipped", sent: func(e *attest.Evidence) { e.Signature[20] ^= 1 }, link: attest.LinkSignature, found: ErrSignature.Error()},
+		{name: "7 signature trailing", after: func(f *forger) { f.sigTail = []byte{0} }, link: attest.LinkSignature, found: "trailing"},
+		{name: "9 signature hash SHA-1", after: func(f *forger) { f.sigHash = 4 }, link: attest.LinkSignature, found: ErrAlgorithm.Error()},
+		{name: "10 signature alg RSAPSS", after: func(f *forger) { f.sigAlg = 0x16 }, link: attest.LinkSignature, found: ErrAlgorithm.Error()},
+		{name: "11 r and s padded to the length of another curve", sent: func(e *attest.Evidence) {
 			pad := func(n []byte) []byte { return append(make([]byte, 16), n...) }
 			e.Signature = wire.Sized(wire.Sized(e.Signature[:4:4], pad(e.Signature[6:38])), pad(e.Signature[40:72]))
 		}, link: attest.LinkSignature, found: ErrSignature.Error()},
-		{name: "r zero", after: func(f *forger) { f.r = make([]byte, 32) }, link: attest.LinkSignature, found: "zero"},
-		{name: "s zero", after: func(f *forger) { f.s = make([]byte, 32) }, link: attest.LinkSignature, found: "zero"},
-		{name: "r and s beyond n", after: func(f *forger) { f.r = bytes.Repeat([]byte{255}, 32); f.s = f.r }, link: attest.LinkSignature, found: ErrSignature.Error()},
-		{name: "r empty", after: func(f *forger) { f.r = []byte{} }, link: attest.LinkSignature, found: "canonical"},
-		{name: "r padded", after: func(f *forger) { f.r = []byte{0, 1} }, link: attest.LinkSignature, found: "canonical"},
-		{name: "qualified signer of another key", after: func(f *forger) {
+		{name: "11 r zero", after: func(f *forger) { f.r = make([]byte, 32) }, link: attest.LinkSignature, found: "zero"},
+		{name: "11 s zero", after: func(f *forger) { f.s = make([]byte, 32) }, link: attest.LinkSignature, found: "zero"},
+		{name: "11 r and s beyond n", after: func(f *forger) { f.r = bytes.Repeat([]byte{255}, 32); f.s = f.r }, link: attest.LinkSignature, found: ErrSignature.Error()},
+		{name: "11 r empty", after: func(f *forger) { f.r = []byte{} }, link: attest.LinkSignature, found: "canonical"},
+		{name: "11 r padded", after: func(f *forger) { f.r = []byte{0, 1} }, link: attest.LinkSignature, found: "canonical"},
+		{name: "16 qualified signer of another key", after: func(f *forger) {
 			f.signer = qualifiedName(wire.HandleEndorsement, name(wire.AlgSHA256, []byte("other")))
 		}, link: attest.LinkSignature, found: "signer"},
-		{name: "two banks", after: func(f *forger) { f.banks = 2; f.second = []byte{0, 4, 3, 0, 0, 0} }, link: attest.LinkSignature, found: ErrSelection.Error()},
-		{name: "SHA-1 bank only", after: func(f *forger) { f.alg = 4 }, link: attest.LinkSignature, found: ErrSelection.Error()},
-		{name: "selection of 4 bytes", after: func(f *forger) { f.sel = []byte{0x81, 0x40, 0, 0} }, link: attest.LinkSignature, found: ErrSelection.Error()},
-		{name: "PCR digest short", after: func(f *forger) { f.digest = []byte{1} }, link: attest.LinkSignature},
-		{name: "selection missing one", after: func(f *forger) { f.sel = []byte{0x01, 0x40, 0} }, link: attest.LinkPCR, found: ErrSelection.Error()},
-		{name: "selection one more", after: func(f *forger) { f.sel = []byte{0x83, 0x40, 0} }, link: attest.LinkPCR, found: ErrSelection.Error()},
-		{name: "PCR value missing", sent: func(e *attest.Evidence) { e.PCRs = e.PCRs[1:] }, link: attest.LinkPCR},
-		{name: "PCR value extra", sent: func(e *attest.Evidence) { e.PCRs = append(e.PCRs, attest.PCRValue{Index: 15}) }, link: attest.LinkPCR},
-		{name: "PCR values reordered", sent: func(e *attest.Evidence) { e.PCRs[0], e.PCRs[1] = e.PCRs[1], e.PCRs[0] }, link: attest.LinkPCR},
-		{name: "PCR value twice", sent: func(e *attest.Evidence) { e.PCRs[1] = e.PCRs[0] }, link: attest.LinkPCR},
-		{name: "PCR value changed", sent: func(e *attest.Evidence) { e.PCRs[0].Value[0] ^= 1 }, link: attest.LinkPCR, found: "PCR digest"},
+		{name: "18 two banks", after: func(f *forger) { f.banks = 2; f.second = []byte{0, 4, 3, 0, 0, 0} }, link: attest.LinkSignature, found: ErrSelection.Error()},
+		{name: "19 SHA-1 bank only", after: func(f *forger) { f.alg = 4 }, link: attest.LinkSignature, found: ErrSelection.Error()},
+		{name: "23 selection of 4 bytes", after: func(f *forger) { f.sel = []byte{0x81, 0x40, 0, 0} }, link: attest.LinkSignature, found: ErrSelection.Error()},
+		{name: "25 PCR digest short", after: func(f *forger) { f.digest = []byte{1} }, link: attest.LinkSignature},
+		{name: "21 selection missing one", after: func(f *forger) { f.sel = []byte{0x01, 0x40, 0} }, link: attest.LinkPCR, found: ErrSelection.Error()},
+		{name: "22 selection one more", after: func(f *forger) { f.sel = []byte{0x83, 0x40, 0} }, link: attest.LinkPCR, found: ErrSelection.Error()},
+		{name: "21 PCR value missing", sent: func(e *attest.Evidence) { e.PCRs = e.PCRs[1:] }, link: attest.LinkPCR},
+		{name: "22 PCR value extra", sent: func(e *attest.Evidence) { e.PCRs = append(e.PCRs, attest.PCRValue{Index: 15}) }, link: attest.LinkPCR},
+		{name: "23 PCR values reordered", sent: func(e *attest.Evidence) { e.PCRs[0], e.PCRs[1] = e.PCRs[1], e.PCRs[0] }, link: attest.LinkPCR},
+		{name: "24 PCR value twice", sent: func(e *attest.Evidence) { e.PCRs[1] = e.PCRs[0] }, link: attest.LinkPCR},
+		{name: "25 PCR value short", sent: func(e *attest.Evidence) { e.PCRs[1].Value = e.PCRs[1].Value[:31] }, link: attest.LinkPCR, found: "value of 31 bytes"},
+		{name: "25 PCR value empty", sent: func(e *attest.Evidence) { e.PCRs[0].Value = nil }, link: attest.LinkPCR, found: "value of 0 bytes"},
+		{name: "27 PCR value changed", sent: func(e *attest.Evidence) { e.PCRs[0].Value[0] ^= 1 }, link: attest.LinkPCR, found: "PCR digest"},
 	}
 }
 
 func keyNegatives() []negative {
 	return []negative{
-		{name: "swapped AK", sent: func(e *attest.Evidence) {
+		{name: "12 swapped AK", sent: func(e *attest.Evidence) {
 			e.AK = (&forger{key: otherKey(), attrs: akAttributes, scheme: []uint16{wire.AlgECDSA, wire.AlgSHA256}}).public()
 		}, link: attest.LinkSignature, found: "signer"},
-		{name: "AK not restricted", after: func(f *forger) { f.attrs &^= wire.AttrRestricted }, link: attest.LinkAK, found: ErrAK.Error()},
-		{name: "AK decrypt and sign", after: func(f *forger) { f.attrs |= wire.AttrDecrypt }, link: attest.LinkAK, found: ErrAK.Error()},
-		{name: "AK without fixedTPM", after: func(f *forger) { f.attrs &^= wire.AttrFixedTPM }, link: attest.LinkAK, found: ErrAK.Error()},
-		{name: "AK from outside", after: func(f *forger) { f.attrs &^= wire.AttrSensitiveDataOrigin }, link: attest.LinkAK, found: ErrAK.Error()},
+		{name: "13 AK not restricted", after: func(f *forger) { f.attrs &^= wire.AttrRestricted }, link: attest.LinkAK, found: ErrAK.Error()},
+		{name: "14 AK decrypt and sign", after: func(f *forger) { f.attrs |= wire.AttrDecrypt }, link: attest.LinkAK, found: ErrAK.Error()},
+		{name: "15 AK without fixedTPM", after: func(f *forger) { f.attrs &^= wire.AttrFixedTPM }, link: attest.LinkAK, found: ErrAK.Error()},
+		{name: "15 AK from outside", after: func(f *forger) { f.attrs &^= wire.AttrSensitiveDataOrigin }, link: attest.LinkAK, found: ErrAK.Error()},
 		{name: "AK with a policy", after: func(f *forger) { f.policy = make([]byte, 32) }, link: attest.LinkAK, found: ErrAK.Error()},
 		{name: "AK with SHA-1 scheme", after: func(f *forger) { f.scheme = []uint16{wire.AlgECDSA, 4} }, link: attest.LinkAK, found: "hash 0004"},
-		{name: "AK trailing", after: func(f *forger) { f.keyTail = []byte{0} }, link: attest.LinkAK, found: "trailing"},
+		{name: "7 AK trailing", after: func(f *forger) { f.keyTail = []byte{0} }, link: attest.LinkAK, found: "trailing"},
 		{name: "AK empty", sent: func(e *attest.Evidence) { e.AK = nil }, link: attest.LinkAK},
 		{name: "AK off the curve", sent: func(e *attest.Evidence) { e.AK[len(e.AK)-1] ^= 1 }, link: attest.LinkAK, found: "P-256"},
 	}
@@ -89,24 +93,24 @@ func keyNegatives() []negative {
 
 func logNegatives() []negative {
 	return []negative{
-		{name: "event extra", before: func(f *forger) { f.log = slices.Insert(f.log, 1, eventlog.Event{Name: "shell"}) }, link: attest.LinkEvents, found: `event 1: expected "config", got "shell"`},
-		{name: "event missing", before: func(f *forger) { f.log = slices.Delete(f.log, 1, 2) }, link: attest.LinkEvents, found: `event 1: expected "config", got "tls-key"`},
-		{name: "event reordered", before: func(f *forger) { f.log[0], f.log[1] = f.log[1], f.log[0] }, link: attest.LinkEvents, found: `event 0: expected "binary", got "config"`},
-		{name: "event data changed", before: func(f *forger) { f.log[1].Digest = sum("evil") }, link: attest.LinkEvents, found: `event 1 "config": expected b796…10, got b5c1…73`},
-		{name: "TLS key of another connection", before: func(f *forger) { f.log[2].Digest = sum("x") }, link: attest.LinkEvents, found: `event 2 "tls-key"`},
-		{name: "job key swapped", sent: func(e *attest.Evidence) { e.JobKey = []byte("mine") }, link: attest.LinkEvents, found: `event 3 "job-key"`},
+		{name: "41 event extra", before: func(f *forger) { f.log = slices.Insert(f.log, 1, eventlog.Event{Name: "shell"}) }, link: attest.LinkEvents, found: `event 1: expected "config", got "shell"`},
+		{name: "42 event missing", before: func(f *forger) { f.log = slices.Delete(f.log, 1, 2) }, link: attest.LinkEvents, found: `event 1: expected "config", got "tls-key"`},
+		{name: "43 event reordered", before: func(f *forger) { f.log[0], f.log[1] = f.log[1], f.log[0] }, link: attest.LinkEvents, found: `event 0: expected "binary", got "config"`},
+		{name: "46 event data changed", before: func(f *forger) { f.log[1].Digest = sum("evil") }, link: attest.LinkEvents, found: `event 1 "config": expected b796…10, got b5c1…73`},
+		{name: "55 TLS key of another connection", before: func(f *forger) { f.log[2].Digest = sum("x") }, link: attest.LinkEvents, found: `event 2 "tls-key"`},
+		{name: "59 job key swapped", sent: func(e *attest.Evidence) { e.JobKey = []byte("mine") }, link: attest.LinkEvents, found: `event 3 "job-key"`},
 		{name: "log shorter than manifest", before: func(f *forger) {
 			f.golden.Baselines[0].Events = append(f.golden.Baselines[0].Events, attest.Golden{Name: "more", Any: [][32]byte{{}}})
 		}, link: attest.LinkEvents, found: `event 5: expected "more", got end of log`},
 		{name: "log longer than manifest", before: func(f *forger) { f.golden.Baselines[0].Events = f.golden.Baselines[0].Events[:4] }, link: attest.LinkEvents, found: `event 4 "ready": expected end of log`},
-		{name: "event dropped after measuring", after: func(f *forger) { f.log = slices.Delete(f.log, 1, 2) }, link: attest.LinkReplay, found: "replays to"},
-		{name: "event added after measuring", after: func(f *forger) { f.log = slices.Insert(f.log, 1, eventlog.Event{Name: "x"}) }, link: attest.LinkReplay},
-		{name: "event renamed after measuring", after: func(f *forger) { f.log[0].Name = "shell" }, link: attest.LinkReplay},
-		{name: "event text changed after measuring", after: func(f *forger) { f.log[0].Text = "v9" }, link: attest.LinkReplay},
+		{name: "42 event dropped after measuring", after: func(f *forger) { f.log = slices.Delete(f.log, 1, 2) }, link: attest.LinkReplay, found: "replays to"},
+		{name: "41 event added after measuring", after: func(f *forger) { f.log = slices.Insert(f.log, 1, eventlog.Event{Name: "x"}) }, link: attest.LinkReplay},
+		{name: "47 event renamed after measuring", after: func(f *forger) { f.log[0].Name = "shell" }, link: attest.LinkReplay},
+		{name: "46 event text changed after measuring", after: func(f *forger) { f.log[0].Text = "v9" }, link: attest.LinkReplay},
 		{name: "event after ready", before: func(f *forger) { f.log = append(f.log, eventlog.Event{Name: "late"}) }, link: attest.LinkReplay, found: eventlog.ErrAfter.Error()},
 		{name: "second ready", before: func(f *forger) { f.log = append(f.log, f.log[4]) }, link: attest.LinkReplay, found: eventlog.ErrAfter.Error()},
 		{name: "log not closed", before: func(f *forger) { f.log = f.log[:4] }, link: attest.LinkReplay, found: "not closed"},
-		{name: "log empty", before: func(f *forger) { f.log = nil }, link: attest.LinkReplay, found: "not closed"},
+		{name: "50 log empty", before: func(f *forger) { f.log = nil }, link: attest.LinkReplay, found: "not closed"},
 		{name: "PCR 14 not extended", after: func(f *forger) { f.values[2].Value = make([]byte, 32) }, link: attest.LinkReplay, found: "PCR 14"},
 		{name: "log not CBOR", sent: func(e *attest.Evidence) { e.AppLog = []byte{0xff} }, link: attest.LinkReplay, found: eventlog.ErrSyntax.Error()},
 	}
@@ -114,12 +118,12 @@ func logNegatives() []negative {
 
 func manifestNegatives() []negative {
 	return []negative{
-		{name: "manifest expired", before: func(f *forger) { f.golden.NotAfter = 1000 }, link: attest.LinkValidity, found: manifest.ErrExpired.Error()},
+		{name: "63 manifest expired", before: func(f *forger) { f.golden.NotAfter = 1000 }, link: attest.LinkValidity, found: manifest.ErrExpired.Error()},
 		{name: "manifest early", before: func(f *forger) { f.golden.NotBefore = 1001 }, link: attest.LinkValidity, found: manifest.ErrEarly.Error()},
-		{name: "manifest rolled back", before: func(f *forger) { f.golden.Version = 4 }, link: attest.LinkValidity, found: manifest.ErrRollback.Error()},
-		{name: "manifest of another product", before: func(f *forger) { f.golden.Product = "other" }, link: attest.LinkValidity, found: manifest.ErrProduct.Error()},
-		{name: "one signature of two", before: func(f *forger) { f.expect.Policy.Threshold = 2 }, link: attest.LinkManifest, found: "1 signed, want 2"},
-		{name: "same key twice", before: func(f *forger) { f.expect.Policy.Threshold = 2; f.signers = append(f.signers, f.signers[0]) }, link: attest.LinkManifest, found: manifest.ErrSigners.Error()},
+		{name: "64 manifest rolled back", before: func(f *forger) { f.golden.Version = 4 }, link: attest.LinkValidity, found: manifest.ErrRollback.Error()},
+		{name: "71 manifest of another product", before: func(f *forger) { f.golden.Product = "other" }, link: attest.LinkValidity, found: manifest.ErrProduct.Error()},
+		{name: "65 one signature of two", before: func(f *forger) { f.expect.Policy.Threshold = 2 }, link: attest.LinkManifest, found: "1 signed, want 2"},
+		{name: "66 same key twice", before: func(f *forger) { f.expect.Policy.Threshold = 2; f.signers = append(f.signers, f.signers[0]) }, link: attest.LinkManifest, found: manifest.ErrSigners.Error()},
 		{name: "unknown signer", before: func(f *forger) { f.signers[0] = seeded(9) }, link: attest.LinkManifest, found: manifest.ErrSigners.Error()},
 		{name: "policy without signers", before: func(f *forger) { f.expect.Policy.Signers = nil }, link: attest.LinkManifest, found: manifest.ErrPolicy.Error()},
 		{name: "policy without threshold", before: func(f *forger) { f.expect.Policy.Threshold = 0 }, link: attest.LinkManifest, found: manifest.ErrPolicy.Error()},
@@ -130,9 +134,12 @@ func manifestNegatives() []negative {
 }
 
 func TestNegatives(t *testing.T) {
-	for _, n := range slices.Concat(quoteNegatives(), keyNegatives(), logNegatives(), manifestNegatives()) {
+	for _, n := range slices.Concat(quoteNegatives(), keyNegatives(), rsaNegatives(), p384Negatives(), logNegatives(), manifestNegatives()) {
 		t.Run(n.name, func(t *testing.T) {
-			f := newForger(t)
+			if n.by == nil {
+				n.by = newForger
+			}
+			f := n.by(t)
 			if n.before != nil {
 				n.before(f)
 			}
@@ -144,7 +151,7 @@ func TestNegatives(t *testing.T) {
 			if n.sent != nil {
 				n.sent(&e)
 			}
-			v, err := Verifier{PCRs: f.pcrs}.Verify(t.Context(), e, f.expect)
+			v, err := Verifier{PCRs: f.pcrs, Bank: f.bank}.Verify(t.Context(), e, f.expect)
 			if err != nil {
 				t.Fatal(err)
 			}
