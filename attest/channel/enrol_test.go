@@ -102,15 +102,64 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
+// FuzzTranscript: a transcript has one encoding, and only one that a machine
+// answered is judged good.
 func FuzzTranscript(f *testing.F) {
+	s := newServer(f).start(f)
+	c := Wrap(dial(f, s.addr, s.spki), "deck")
+	if _, err := c.Attest(f.Context(), s.policy); err != nil {
+		f.Fatal(err)
+	}
+	good, err := c.Transcript().Save()
+	if err != nil {
+		f.Fatal(err)
+	}
+	honest, err := Load(good)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
 	f.Add([]byte{0xa0})
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		s, err := Load(raw)
+		got, err := Load(raw)
 		if err != nil {
 			return
 		}
-		if v, err := s.Judge(t.Context(), attest.Policy{}, judgedAt()); err == nil {
+		if again, err := got.Save(); err != nil || !bytes.Equal(again, raw) {
+			t.Fatalf("%x is also %x, %v", raw, again, err)
+		}
+		if v, err := got.Judge(t.Context(), s.policy, judgedAt()); err == nil && !bytes.Equal(got.Evidence, honest.Evidence) {
+			t.Fatalf("nobody answered this: %+v", v)
+		}
+		if v, err := got.Judge(t.Context(), attest.Policy{}, judgedAt()); err == nil {
 			t.Fatalf("accepted by a policy without signers: %+v", v)
+		}
+	})
+}
+
+// FuzzEnrolling: whoever posts what he likes gets a proof of 32 bytes or is told
+// that he is at fault, and the next one is served.
+func FuzzEnrolling(f *testing.F) {
+	s := newServer(f).start(f)
+	r, res := s.record(f), NewResponder(s.machine)
+	cred, err := tpm2.MakeCredential(rand.Reader, s.machine.EK.Public, s.machine.AK.Name.Buffer, make([]byte, tpm2.SecretSize))
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := doc.Encode(Enrolling{Challenge: r.challenge, Credential: cred})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:len(good)-9])
+	f.Add(r.challenge)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		proof, err := res.Activate(&r.cs, raw)
+		if err != nil && !errors.Is(err, ErrChallenge) || err == nil && len(proof) != 32 {
+			t.Fatalf("%x: %x, %v", raw, proof, err)
+		}
+		if _, err := res.Activate(&r.cs, good); err != nil {
+			t.Fatalf("after %x: %v", raw, err)
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"cipherdeck/attest"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/progress"
+	"cipherdeck/crypto/secmem"
 	"cipherdeck/fhe/job"
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/server"
@@ -273,6 +274,9 @@ func serveNode(ctx context.Context, args Args, runner job.Runner, sink progress.
 	code, err := api.ParseCode(args.Get("code"))
 	if err != nil {
 		return Result{}, err
+	}
+	if err := secmem.Harden(); err != nil {
+		sink.Note("not-hardened", "cause", err.Error()) // it has its key and ciphertexts, and nothing that opens them
 	}
 	return Result{}, app.Node(lifetime(ctx, args), app.NodeSpec{Code: code, Dir: args.Get("dir"), Name: args.Get("name"), Witness: args.Has("witness")}, runner, logger(), sink)
 }
