@@ -17,7 +17,7 @@
 #   make release      VERSION=1.2: programs, checksums and what a server measures of itself, into dist/
 #   make reproducible the same twice, in different places and from empty caches, and compare
 #   make attest-diff  quotes and firmware logs of real machines, judged beside other verifiers
-#   make bench-attest the same, timed beside them
+#   make bench-attest the same, timed: ours, theirs, ratio; connect to verdict p50 and p99
 #   make install      to $(DESTDIR)$(PREFIX); make uninstall takes it away
 #   make clean        remove what was built
 PREFIX   ?= /usr/local
@@ -94,8 +94,9 @@ attest-diff:
 	cd .ci/tools/attestdiff && $(GO) test -count=1 ./...
 
 bench-attest:
-	cd .ci/tools/attestdiff && $(GO) test -run '^$$' -bench . -benchtime 2s ./...
-	$(GO) test -run '^$$' -bench 'Verify|Replay|ConnectToVerdict' -benchmem ./attest/...
+	@echo "load: $$(cut -d' ' -f1-3 /proc/loadavg 2>/dev/null || uptime)"
+	cd .ci/tools/attestdiff && CIPHERDECK_RATIOS=1 GOMAXPROCS=1 $(GO) test -v -count=1 -run Ratios . | grep -v -e '^=== ' -e '^PASS'
+	$(GO) test -run '^$$' -bench 'Verify|Replay|ConnectToVerdict' -benchtime 2s -benchmem ./attest/...
 
 # Installs what was built, so that `sudo make install` compiles nothing as root.
 install:

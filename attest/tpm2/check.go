@@ -10,7 +10,7 @@ import (
 )
 
 // CheckQuote is the core of a verdict alone: quote is signed by ak, over bind,
-// and over exactly these values of bank. It says nothing of who made the TPM.
+// and over exactly these values of bank, ascending. It says nothing of who made the TPM.
 // Errors wrap those of ParseQuote and ParseSignature, ErrSignature, ErrBinding
 // or ErrSelection.
 func CheckQuote(ak AttestationKey, quote, sig, bind []byte, bank attest.Bank, pcrs []attest.PCRValue) error {
@@ -31,6 +31,9 @@ func CheckQuote(ak AttestationKey, quote, sig, bind []byte, bank attest.Bank, pc
 	var set []uint8
 	for _, v := range pcrs {
 		set = append(set, v.Index)
+	}
+	if err := checkPCRs(set); err != nil { // a selection has no order, so equal values could change places
+		return fmt.Errorf("%w: %w", ErrSelection, err)
 	}
 	return checkValues(q, bank, set, pcrs)
 }

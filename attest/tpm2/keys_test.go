@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha512"
+	"errors"
 	"testing"
 
 	"cipherdeck/attest"
@@ -108,5 +109,31 @@ func p384Negatives() []negative {
 		{name: "25 PCR digest of SHA-384 by a key with SHA-256", after: func(f *forger) { f.digest = digestOf(48, f.values) }, link: sig, found: "PCR digest of 48 bytes"},
 		{name: "25 PCR value of 32 bytes in the bank of SHA-384", by: p384Forger, sent: func(e *attest.Evidence) { e.PCRs[1].Value = e.PCRs[1].Value[:32] }, link: attest.LinkPCR, found: "value of 32 bytes, want 48"},
 		{name: "27 PCR value changed, SHA-384", by: p384Forger, sent: func(e *attest.Evidence) { e.PCRs[0].Value[47] ^= 1 }, link: attest.LinkPCR, found: "PCR digest"},
+	}
+}
+
+// CheckQuote is given registers with their values, and no list of its own to
+// hold them against: equal values must not change places.
+func TestCheckQuoteWantsOrder(t *testing.T) {
+	f := newForger(t)
+	f.replayed(t)
+	e := f.evidence(t)
+	ak, err := ParseAK(e.AK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(values ...attest.PCRValue) error {
+		return CheckQuote(ak, e.Quote, e.Signature, f.bind, attest.SHA256, values)
+	}
+	a, b, c := e.PCRs[0], e.PCRs[1], e.PCRs[2]
+	if err := check(a, b, c); err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range map[string][]attest.PCRValue{
+		"another order": {b, a, c}, "twice": {a, a, c}, "one less": {a, c}, "none": nil, "beyond 23": {a, b, c, {Index: 24, Value: c.Value}},
+	} {
+		if err := check(values...); !errors.Is(err, ErrSelection) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
