@@ -108,7 +108,8 @@ const (
 )
 
 // The links of a verdict about a report of a trusted execution environment.
-// Manifest, validity, deny and log proof follow as above.
+// Root, binding, manifest, validity, deny and log proof are as above; floors of
+// firmware stand in the manifest, so LinkTCB follows LinkDeny.
 const (
 	LinkReport  = "report.signature"   // the report is signed by a key of this chip
 	LinkChain   = "report.chain"       // that key is certified by the maker's pinned root
