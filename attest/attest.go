@@ -8,10 +8,11 @@
 // of the chain says what kind of thing vouched: hardware, a virtual TPM, or
 // software, which can lie and is therefore never more than a demonstration.
 //
-// The package has types only. Verifiers live below it: tpm2, snp, tdx and sgx
-// for the kinds of evidence, ek for who made a TPM, eventlog, bootlog and ima
-// for logs, manifest for what is demanded, channel for the binding to a TLS
-// connection, grant for what an attested machine may then do.
+// The package has types only. Verifiers live below it: tpm2 and snp for the
+// kinds of evidence (report is what kinds like snp share, links what all do), ek
+// for who made a TPM, eventlog, bootlog and ima for logs, manifest for what is
+// demanded, channel for the binding to a TLS connection or to a node, self for
+// how a machine measures what it runs.
 package attest
 
 import (

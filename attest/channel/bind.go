@@ -98,9 +98,15 @@ func AllLogs(app, firmware, ima []byte) []byte { return doc.LP(app, firmware, im
 //	SHA256(LP(domain) ‖ LP(nonce) ‖ LP(SPKI) ‖ LP(ekm) ‖ LP(SHA256(job key)) ‖
 //	       LP(SHA256(manifest)) ‖ LP(SHA256(challenge)) ‖ LP(SHA256(logs)))
 func Bind(p Parts) [32]byte {
+	return p.bind(bindDomain, p.SPKI[:], p.EKM)
+}
+
+// bind hashes domain, nonce, the two values that say who answers, and then what
+// every binding covers.
+func (p Parts) bind(domain string, who, where []byte) [32]byte {
 	job, man := sha256.Sum256(p.JobKey), sha256.Sum256(p.Manifest)
 	cha, log := sha256.Sum256(p.Challenge), sha256.Sum256(p.Logs)
-	return sha256.Sum256(doc.LP([]byte(bindDomain), p.Nonce[:], p.SPKI[:], p.EKM, job[:], man[:], cha[:], log[:]))
+	return sha256.Sum256(doc.LP([]byte(domain), p.Nonce[:], who, where, job[:], man[:], cha[:], log[:]))
 }
 
 // Ask makes a challenge with a nonce from rand. raw is what to send.

@@ -52,7 +52,13 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 
 func newServer(t testing.TB) *server {
 	t.Helper()
-	tpm, err := softtpm.StartSeeded(softtpm.Config{Seed: [32]byte{1}, ResetCount: 3}, nil)
+	return newServerOn(t, newDevice(t, softtpm.Config{Seed: [32]byte{1}, ResetCount: 3}))
+}
+
+// newDevice is a software TPM that was just started, with a certificate.
+func newDevice(t testing.TB, c softtpm.Config) *device.Device {
+	t.Helper()
+	tpm, err := softtpm.StartSeeded(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,29 +66,34 @@ func newServer(t testing.TB) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newServerOn(t, dev)
+	return dev
+}
+
+// newMachine has the keys of dev and has measured nothing yet.
+func newMachine(t testing.TB, dev *device.Device) Machine {
+	t.Helper()
+	ek, err := tpm2.NewEK(dev.TPM, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ak, err := tpm2.NewAK(dev.TPM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Machine{TPM: dev.TPM, AK: ak, EK: ek, EKChain: dev.Chain}
 }
 
 // newServerOn is a server with the TPM dev, whose chain may be empty.
 func newServerOn(t testing.TB, dev *device.Device) *server {
 	t.Helper()
-	tpm := dev.TPM
-	s := &server{key: newKey(t), served: make(chan string, 16)}
+	s := &server{key: newKey(t), served: make(chan string, 16), machine: newMachine(t, dev)}
 	var err error
 	if s.cert, err = NewCertificate(s.key, "deck.test"); err != nil {
 		t.Fatal(err)
 	}
 	s.spki = SPKI(s.cert.Leaf)
-	ek, err := tpm2.NewEK(tpm, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ak, err := tpm2.NewAK(tpm)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.machine = Machine{TPM: tpm, AK: ak, EK: ek, EKChain: dev.Chain, SPKI: s.spki, JobKey: []byte("job public key")}
-	b, err := eventlog.NewBuilder(tpm)
+	s.machine.SPKI, s.machine.JobKey = s.spki, []byte("job public key")
+	b, err := eventlog.NewBuilder(s.machine.TPM)
 	if err != nil {
 		t.Fatal(err)
 	}

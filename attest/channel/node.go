@@ -78,9 +78,7 @@ type nodeSaid struct {
 //	SHA256(LP(domain) ‖ LP(nonce) ‖ LP(uid) ‖ LP(SHA256(identity key)) ‖ LP(SHA256(job key)) ‖
 //	       LP(SHA256(manifest)) ‖ LP(SHA256(challenge)) ‖ LP(SHA256(logs)))
 func BindNode(uid []byte, key [32]byte, p Parts) [32]byte {
-	job, man := sha256.Sum256(p.JobKey), sha256.Sum256(p.Manifest)
-	cha, log := sha256.Sum256(p.Challenge), sha256.Sum256(p.Logs)
-	return sha256.Sum256(doc.LP([]byte(nodeBindDomain), p.Nonce[:], uid, key[:], job[:], man[:], cha[:], log[:]))
+	return p.bind(nodeBindDomain, uid, key[:])
 }
 
 // NodeResponder answers for a node what comes by way of its server.

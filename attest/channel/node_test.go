@@ -11,11 +11,9 @@ import (
 	"testing"
 
 	"cipherdeck/attest"
-	"cipherdeck/attest/device"
 	"cipherdeck/attest/eventlog"
 	"cipherdeck/attest/manifest"
 	"cipherdeck/attest/softtpm"
-	"cipherdeck/attest/tpm2"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 )
@@ -34,24 +32,9 @@ func newNode(t *testing.T, seed byte, uid, binary string, signer ed25519.Private
 	if err != nil {
 		t.Fatal(err)
 	}
-	tpm, err := softtpm.StartSeeded(softtpm.Config{Seed: [32]byte{seed}, ResetCount: 1}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dev, err := device.NewSoft(tpm)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ek, err := tpm2.NewEK(tpm, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ak, err := tpm2.NewAK(tpm)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMachine(t, newDevice(t, softtpm.Config{Seed: [32]byte{seed}, ResetCount: 1}))
 	pub := key.Public().(ed25519.PublicKey)
-	b, err := eventlog.NewBuilder(tpm)
+	b, err := eventlog.NewBuilder(m.TPM)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,11 +43,9 @@ func newNode(t *testing.T, seed byte, uid, binary string, signer ed25519.Private
 			t.Fatal(err)
 		}
 	}
-	log, err := b.Close()
-	if err != nil {
+	if m.Log, err = b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	m := Machine{TPM: tpm, AK: ak, EK: ek, EKChain: dev.Chain, Log: log}
 	m.Manifest, err = manifest.Sign(attest.Manifest{
 		V: 2, Product: product, Version: 1, NotAfter: 1 << 40,
 		Baselines: []attest.Baseline{{Name: "node", Events: []attest.Golden{

@@ -20,10 +20,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"cipherdeck/attest"
-	"cipherdeck/attest/manifest"
+	"cipherdeck/attest/links"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 )
@@ -49,7 +48,7 @@ type Checks struct {
 	Root attest.RootKind
 
 	// Chain verifies the certificates up to the pinned root, and fills in
-	// Maker, Serials, SPKI and Until.
+	// Maker, Serials, SPKI and Ends.
 	Chain func(*Trial) error
 	// Report verifies the signature, and fills in Data and Measurement.
 	Report func(*Trial) error
@@ -61,26 +60,17 @@ type Checks struct {
 
 // Trial is one run of the chain.
 type Trial struct {
-	E attest.Evidence
-	X attest.Expect
+	links.Trial
 
 	Maker   string    // of the pinned root, e.g. "AMD Milan"
 	Serials []string  // of the certificates, in hex, the chip's first
 	SPKI    []byte    // of the key that signs reports
-	Until   time.Time // when the first certificate of the chain ends
+	Ends    time.Time // when the first certificate of the chain ends
 
 	Data        []byte // free data of the report, DataSize bytes
 	Measurement []byte // of what was loaded
 
-	kind   Checks
-	v      *attest.Verdict
-	golden manifest.Opened
-	data   []attest.Datum
-}
-
-// Show adds a value to the evidence of the link under way.
-func (t *Trial) Show(name string, value []byte) {
-	t.data = append(t.data, attest.Datum{Name: name, Value: value})
+	kind Checks
 }
 
 // Verify runs the chain until its first broken link; links after that are
@@ -99,41 +89,9 @@ func (c Checks) Verify(ctx context.Context, e attest.Evidence, x attest.Expect) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: evidence: %v", ErrAsk, err)
 	}
-	t := &Trial{E: e, X: x, kind: c, v: &attest.Verdict{
+	t := &Trial{kind: c, Trial: links.Trial{E: e, X: x, V: &attest.Verdict{
 		Type: c.Type, Subject: x.Subject, Digest: id.Of(raw), NotAfter: x.Now.Add(AskAgain), JobKey: e.JobKey,
-	}}
-	t.run()
-	return t.v, nil
-}
-
-func (t *Trial) run() {
-	broken := false
-	for _, s := range steps() {
-		l := s.Link
-		if broken {
-			l.Found = "not checked: a link above is broken"
-		} else {
-			t.data = nil
-			l.State, l.Found = s.run(t)
-			l.Found, l.Data = clip(l.Found), t.data
-			broken = l.State == attest.Fail
-		}
-		t.v.Links = append(t.v.Links, l)
-	}
-}
-
-func (t *Trial) until(end time.Time) {
-	if end.Before(t.v.NotAfter) {
-		t.v.NotAfter = end
-	}
-}
-
-// foundLimit bounds Link.Found, in characters.
-const foundLimit = 160
-
-func clip(s string) string {
-	if utf8.RuneCountInString(s) <= foundLimit {
-		return s
-	}
-	return string([]rune(s)[:foundLimit-1]) + "…"
+	}}}
+	links.Run(&t.Trial, t, steps())
+	return t.V, nil
 }

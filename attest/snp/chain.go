@@ -98,11 +98,11 @@ func (r *reading) chain(t *report.Trial) (err error) {
 		return fmt.Errorf("%w: it is for TCB %016x, the report says %016x", ErrChain, uint64(ext.TCBVersion), r.report.GetReportedTcb())
 	}
 	t.Maker, t.SPKI = "AMD "+r.line, r.cert.RawSubjectPublicKeyInfo
-	t.Until = r.cert.NotAfter
+	t.Ends = r.cert.NotAfter
 	for _, c := range []*x509.Certificate{r.cert, r.root.ProductCerts.Ask, r.root.ProductCerts.Ark} {
 		t.Serials = append(t.Serials, fmt.Sprintf("%x", c.SerialNumber))
-		if c.NotAfter.Before(t.Until) {
-			t.Until = c.NotAfter
+		if c.NotAfter.Before(t.Ends) {
+			t.Ends = c.NotAfter
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 
 	"cipherdeck/attest"
 	"cipherdeck/attest/eventlog"
+	"cipherdeck/attest/links"
 	"cipherdeck/attest/manifest"
 	"cipherdeck/attest/softtpm"
 )
@@ -129,7 +130,7 @@ func BenchmarkVerifyQuote(b *testing.B) {
 	e, x, _ := measured(b, softtpm.New(softtpm.Config{}))
 	b.ReportAllocs()
 	for b.Loop() {
-		t := &trial{e: e, x: x, pcrSet: asked(), bank: attest.SHA256, v: &attest.Verdict{}}
+		t := &trial{pcrSet: asked(), bank: attest.SHA256, Trial: links.Trial{E: e, X: x, V: &attest.Verdict{}}}
 		t.key, t.keyErr = ParseAK(e.AK)
 		for _, run := range []func(*trial) (attest.State, string){(*trial).ak, (*trial).signature, (*trial).binding, (*trial).pcrs} {
 			if s, found := run(t); s != attest.Pass {

@@ -5,12 +5,12 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"cipherdeck/attest"
 	"cipherdeck/attest/bootlog"
 	"cipherdeck/attest/ek"
 	"cipherdeck/attest/eventlog"
+	"cipherdeck/attest/links"
 	"cipherdeck/attest/manifest"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
@@ -32,12 +32,9 @@ func (Verifier) Type() string { return Type }
 
 // trial is one run of the chain. Later steps use what earlier ones proved.
 type trial struct {
-	e      attest.Evidence
-	x      attest.Expect
+	links.Trial
 	pcrSet []uint8
 	bank   attest.Bank
-	v      *attest.Verdict
-	data   []attest.Datum // of the link under way
 
 	made   ek.Made
 	ekKey  EndorsementKey
@@ -47,7 +44,6 @@ type trial struct {
 	quoted Quoted
 	log    []eventlog.Event
 	boot   *bootlog.Explained
-	golden manifest.Opened
 	judged manifest.Judgement
 }
 
@@ -68,31 +64,15 @@ func (f Verifier) Verify(ctx context.Context, e attest.Evidence, x attest.Expect
 	if err != nil {
 		return nil, fmt.Errorf("%w: evidence: %v", ErrAsk, err)
 	}
-	t := &trial{e: e, x: x, pcrSet: f.PCRs, bank: f.Bank, v: &attest.Verdict{
+	t := &trial{pcrSet: f.PCRs, bank: f.Bank, Trial: links.Trial{E: e, X: x, V: &attest.Verdict{
 		Type: Type, Subject: x.Subject, Digest: id.Of(raw), NotAfter: x.Now.Add(AskAgain), JobKey: e.JobKey,
-	}}
+	}}}
 	t.key, t.keyErr = ParseAK(e.AK)
 	if len(e.EK) > 0 {
 		t.ekKey, t.ekErr = ParseEK(e.EK)
 	}
-	t.run()
-	return t.v, nil
-}
-
-func (t *trial) run() {
-	broken := false
-	for _, s := range steps() {
-		l := s.Link
-		if broken {
-			l.Found = "not checked: a link above is broken"
-		} else {
-			t.data = nil
-			l.State, l.Found = s.run(t)
-			l.Found, l.Data = clip(l.Found), t.data
-			broken = l.State == attest.Fail
-		}
-		t.v.Links = append(t.v.Links, l)
-	}
+	links.Run(&t.Trial, t, steps())
+	return t.V, nil
 }
 
 func (f Verifier) checkAsk(e attest.Evidence, x attest.Expect) error {
@@ -112,42 +92,4 @@ func (f Verifier) checkAsk(e attest.Evidence, x attest.Expect) error {
 		return fmt.Errorf("%w: binding of %d bytes, want %d", ErrAsk, len(x.Bind), sha256.Size)
 	}
 	return nil
-}
-
-func pass(format string, a ...any) (attest.State, string) {
-	return attest.Pass, fmt.Sprintf(format, a...)
-}
-
-func fail(format string, a ...any) (attest.State, string) {
-	return attest.Fail, fmt.Sprintf(format, a...)
-}
-
-func unchecked(format string, a ...any) (attest.State, string) {
-	return attest.NotChecked, fmt.Sprintf(format, a...)
-}
-
-func warn(format string, a ...any) (attest.State, string) {
-	return attest.Warn, fmt.Sprintf(format, a...)
-}
-
-// show adds a value to the evidence of the link under way.
-func (t *trial) show(name string, value []byte) {
-	t.data = append(t.data, attest.Datum{Name: name, Value: value})
-}
-
-// until moves the end of the verdict forward.
-func (t *trial) until(end time.Time) {
-	if end.Before(t.v.NotAfter) {
-		t.v.NotAfter = end
-	}
-}
-
-// foundLimit bounds Link.Found, in characters.
-const foundLimit = 160
-
-func clip(s string) string {
-	if utf8.RuneCountInString(s) <= foundLimit {
-		return s
-	}
-	return string([]rune(s)[:foundLimit-1]) + "…"
 }

@@ -11,6 +11,7 @@ import (
 
 	"cipherdeck/attest"
 	"cipherdeck/attest/eventlog"
+	"cipherdeck/attest/links"
 	"cipherdeck/attest/manifest"
 	"cipherdeck/attest/wire"
 )
@@ -183,7 +184,7 @@ func checkOrder(t *testing.T, v *attest.Verdict) {
 		}
 		broken = broken || l.State == attest.Fail
 		for _, s := range []string{l.Claim, l.Rule, l.NotProven, l.Why, l.Found} {
-			if s == "" || utf8.RuneCountInString(s) > foundLimit {
+			if s == "" || utf8.RuneCountInString(s) > links.FoundLimit {
 				t.Errorf("%s: text of %d characters: %q", l.ID, utf8.RuneCountInString(s), s)
 			}
 		}

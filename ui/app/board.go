@@ -3,7 +3,6 @@ package app
 import (
 	"errors"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +20,6 @@ type Board struct {
 	verdicts map[string]Judged
 	scripts  map[string]*channel.Transcript // of the newest exchange
 	drifts   map[string]Drift               // of the newest verdict
-	times    map[string][]time.Duration     // of the newest verdicts, oldest first
 	runs     []*RunRecord
 	changed  chan struct{}
 }
@@ -33,13 +31,7 @@ type Judged struct {
 	Err     error           // nil when it is OK
 	Payload int64           // bytes sent on a refused connection: 0
 	At      time.Time
-	Drift   Drift           // to the last good verdict
-	Took    time.Duration   // from the wish to the verdict; 0 when it was not measured
-	Times   []time.Duration // Took of the newest verdicts of this server, this one last
 }
-
-// maxTimes bounds how many times are remembered of a server.
-const maxTimes = 32
 
 // RunState is what became of a run.
 type RunState uint8
@@ -74,7 +66,7 @@ type RunRecord struct {
 }
 
 func newBoard() *Board {
-	return &Board{verdicts: map[string]Judged{}, scripts: map[string]*channel.Transcript{}, drifts: map[string]Drift{}, times: map[string][]time.Duration{}, changed: make(chan struct{}, 1)}
+	return &Board{verdicts: map[string]Judged{}, scripts: map[string]*channel.Transcript{}, drifts: map[string]Drift{}, changed: make(chan struct{}, 1)}
 }
 
 // Changed receives when something on the board changed. Several changes may
@@ -124,7 +116,6 @@ func (b *Board) forget() {
 	clear(b.verdicts)
 	clear(b.scripts)
 	clear(b.drifts)
-	clear(b.times)
 	b.runs = nil
 	b.mu.Unlock()
 	b.notify()
@@ -143,14 +134,6 @@ func (b *Board) judged(j Judged) {
 		j.Verdict, j.Payload = r.Verdict, r.PayloadBytes
 	}
 	b.mu.Lock()
-	if j.Verdict != nil {
-		j.Drift = b.drifts[j.Server]
-	}
-	if j.Verdict != nil && j.Took > 0 {
-		all := append(slices.Clone(b.times[j.Server]), j.Took)
-		b.times[j.Server] = all[max(0, len(all)-maxTimes):]
-	}
-	j.Times = b.times[j.Server]
 	b.verdicts[j.Server] = j
 	b.mu.Unlock()
 	b.notify()

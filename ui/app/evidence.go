@@ -3,21 +3,15 @@ package app
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
-	"unicode"
 
 	"cipherdeck/attest"
 	"cipherdeck/attest/channel"
 	"cipherdeck/attest/eventlog"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/tlog"
-	"cipherdeck/vault"
 )
 
 // Evidence is a saved attestation: what was said, and what it was held against.
@@ -312,58 +306,7 @@ func (a *App) Lab(ctx context.Context, name string) ([]Trial, error) {
 	if script == nil {
 		return nil, fmt.Errorf("%w: server %q was not asked since this program started", ErrName, name)
 	}
-	return newest(script, s).TamperAll(ctx)
-}
-
-// newest is the exchange that just was, and what it was held against.
-func newest(script *channel.Transcript, s vault.Server) *Evidence {
 	e := &Evidence{V: evidenceVersion, Script: *script, Policy: save(policyOf(s))}
 	e.Policy.Last = nil // what is known now is of this very exchange
-	return e
-}
-
-// SaveEvidence writes the newest exchange with a server into a new file of dir,
-// without asking the server again. Errors wrap ErrName when there was none.
-func (a *App) SaveEvidence(name, dir string) (path string, err error) {
-	s, err := a.pinnedServer(name)
-	if err != nil {
-		return "", err
-	}
-	script := a.board.script(name)
-	if script == nil {
-		return "", fmt.Errorf("%w: server %q was not asked since this program started", ErrName, name)
-	}
-	raw, err := doc.Encode(newest(script, s))
-	if err != nil {
-		return "", err
-	}
-	base := serverFile(name) + time.Unix(script.At, 0).UTC().Format("-20060102-150405")
-	for n := range 10 { // never over another file
-		path = filepath.Join(dir, base+".evidence")
-		if n > 0 {
-			path = filepath.Join(dir, fmt.Sprintf("%s-%d.evidence", base, n))
-		}
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		_, err = f.Write(raw)
-		return path, errors.Join(err, f.Close())
-	}
-	return "", fmt.Errorf("%s: %w", path, fs.ErrExist)
-}
-
-// serverFile is a server's name as part of a file's: what is no letter, digit,
-// dot or dash becomes a dash, and it begins with a word.
-func serverFile(name string) string {
-	safe := strings.Map(func(r rune) rune {
-		if r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '.' || r == '-') {
-			return r
-		}
-		return '-'
-	}, name)
-	return "server-" + safe[:min(len(safe), 64)]
+	return e.TamperAll(ctx)
 }

@@ -263,23 +263,8 @@ func (a *App) identityChanged(name string, v *attest.Verdict) error {
 	}
 	was := IdentityOf(s.Machine.EK, s.AKName, s.Signers)
 	is := IdentityOf(v.EK, v.AKName, s.Signers)
-	return &IdentityError{Server: name, Was: was, Is: is}
+	return fmt.Errorf("%w: server %q was %s, now %s", ErrIdentity, name, Words(was), Words(is))
 }
-
-// IdentityError says which machine was expected and which one answered. It
-// wraps ErrIdentity.
-type IdentityError struct {
-	Server  string
-	Was, Is attest.Identity
-}
-
-// Error names both in words.
-func (e *IdentityError) Error() string {
-	return fmt.Sprintf("%v: server %q was %s, now %s", ErrIdentity, e.Server, Words(e.Was), Words(e.Is))
-}
-
-// Unwrap is ErrIdentity.
-func (e *IdentityError) Unwrap() error { return ErrIdentity }
 
 // IdentityOf is the face of a machine: see attest.Identity.
 func IdentityOf(ek, akName []byte, signers [][]byte) attest.Identity {

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"sort"
-	"time"
 
 	"cipherdeck/attest"
 	"cipherdeck/attest/channel"
@@ -131,13 +130,11 @@ func (a *App) Attest(ctx context.Context, name string) (*attest.Verdict, error) 
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now()
 	v, err := c.Attest(ctx)
-	took := time.Since(began)
 	if changed := a.identityChanged(name, v); changed != nil {
 		err = fmt.Errorf("%w; %w", changed, err)
 	}
-	a.board.judged(Judged{Server: name, Verdict: v, Err: err, At: a.Now(), Took: took})
+	a.board.judged(Judged{Server: name, Verdict: v, Err: err, At: a.Now()})
 	return v, err
 }
 
