@@ -284,6 +284,7 @@ func TestStanzaRoundTrip(t *testing.T) {
 
 func FuzzStanza(f *testing.F) {
 	f.Add([]byte("-> type a b\nAAAA\n"))
+	f.Add([]byte("-> e\n\r\n"))
 	for _, s := range scripts() {
 		f.Add([]byte(s))
 	}

@@ -61,7 +61,8 @@ func readStanza(r *bufio.Reader) (stanza, error) {
 			return stanza{}, err
 		}
 		part, err := base64.RawStdEncoding.Strict().DecodeString(line)
-		if err != nil || len(line) > columns {
+		// The decoder skips \r by itself, strict or not.
+		if err != nil || len(line) > columns || strings.Contains(line, "\r") {
 			return stanza{}, fmt.Errorf("%w: body of stanza %.32q is not base64 in lines of %d", ErrProtocol, s.Type, columns)
 		}
 		s.Body = append(s.Body, part...)
