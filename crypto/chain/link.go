@@ -211,11 +211,29 @@ type PutBody struct {
 	Index id.ID `cbor:"1,keyasint"`
 }
 
-// GrantBody lets a node run jobs of the project until a time.
+// GrantBody lets a node run jobs of the project until a time. One with a Key is
+// for a machine that was attested: jobs are for that key only, which lives in the
+// machine's TPM and works in one measured state (attest/grant).
 type GrantBody struct {
 	Node     []byte `cbor:"1,keyasint"` // signed account genesis of kind node
 	NotAfter int64  `cbor:"2,keyasint"` // Unix seconds
+
+	Key    []byte  `cbor:"3,keyasint,omitempty"` // uncompressed point on P-256
+	AKName []byte  `cbor:"4,keyasint,omitempty"` // TPM name of the attestation key that certified Key
+	Op     GrantOp `cbor:"5,keyasint,omitempty"` // what jobs may do; 0: GrantBlind
+	Models []id.ID `cbor:"6,keyasint,omitempty"` // ascending, MaxGrantModels at most: jobs name one of them; none: any
 }
+
+// GrantOp is what a grant lets a node do.
+type GrantOp uint8
+
+// The operations of grants.
+const (
+	GrantBlind GrantOp = 1 // evaluate on ciphertext
+)
+
+// MaxGrantModels bounds the scope of one grant.
+const MaxGrantModels = 16
 
 // UngrantBody ends a grant early.
 type UngrantBody struct {

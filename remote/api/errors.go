@@ -37,6 +37,8 @@ var (
 	ErrUnknown      = errors.New("the outcome of the write is not known")
 	ErrUnreachable  = errors.New("the server cannot be reached")
 	ErrServer       = errors.New("the server failed")
+	ErrNodeAway     = errors.New("the node does not answer")
+	ErrNodeRefused  = errors.New("the node refused the question")
 	ErrDamaged      = store.ErrCorrupt // bytes do not match their id
 )
 
@@ -53,6 +55,8 @@ const (
 	CodeUnknown      = "outcome_unknown"
 	CodeUnavailable  = "unavailable"
 	CodeDamaged      = "damaged"
+	CodeNodeAway     = "node_away"
+	CodeNodeRefused  = "node_refused"
 	CodeInternal     = "internal"
 )
 
@@ -89,6 +93,7 @@ func (e *Error) sentinel() error {
 		{CodeUnauthorized, ErrUnauthorized}, {CodeForbidden, ErrForbidden}, {CodeConflict, ErrConflict},
 		{CodeLease, ErrLease}, {CodeNotFound, ErrNotFound}, {CodeInvalid, ErrInvalid},
 		{CodeTooLarge, ErrTooLarge}, {CodeBusy, ErrBusy}, {CodeUnknown, ErrUnknown}, {CodeDamaged, ErrDamaged},
+		{CodeNodeAway, ErrNodeAway}, {CodeNodeRefused, ErrNodeRefused},
 	} {
 		if e.Code == c.code {
 			return c.err
@@ -110,6 +115,10 @@ func Status(code string) int {
 		return http.StatusNotFound
 	case CodeInvalid:
 		return http.StatusBadRequest
+	case CodeNodeAway:
+		return http.StatusGatewayTimeout
+	case CodeNodeRefused:
+		return http.StatusBadGateway
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
 	case CodeBusy:
