@@ -5,6 +5,7 @@ package device
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"testing"
 
@@ -328,4 +329,57 @@ func TestNewOwner(t *testing.T) {
 			t.Error("a restart brings the old owner back, or lost the certificate")
 		}
 	})
+}
+
+// TestNullHierarchy: its keys are the same until the TPM is reset, and never
+// again; nothing keeps one over a reset.
+func TestNullHierarchy(t *testing.T) {
+	kinds(t, func(t *testing.T, dir, spec string) {
+		d := open(t, spec, dir)
+		templates := map[string]gotpm.TPMTPublic{"ECC": signing(gotpm.TPMECCNistP256, gotpm.TPMAlgSHA256, nil), "RSA": gotpm.RSASRKTemplate}
+		names := func() map[string][]byte {
+			out := map[string][]byte{}
+			for kind, p := range templates {
+				k := primary(t, d, by(gotpm.TPMRHNull, ""), p)
+				out[kind] = k.Name.Buffer
+				if r, err := (gotpm.ReadPublic{ObjectHandle: k.ObjectHandle}).Execute(d); err != nil || !bytes.Equal(r.QualifiedName.Buffer, qualified(gotpm.TPMRHNull, k.Name.Buffer)) {
+					t.Errorf("%s: qualified name %x, %v", kind, r.QualifiedName.Buffer, err)
+				}
+				_, err := gotpm.EvictControl{Auth: by(gotpm.TPMRHOwner, ""), PersistentHandle: 0x81000010,
+					ObjectHandle: &gotpm.NamedHandle{Handle: k.ObjectHandle, Name: k.Name}}.Execute(d)
+				if !errors.Is(err, gotpm.TPMRCAttributes) {
+					t.Errorf("%s: kept: %v", kind, err)
+				}
+				flush(t, d, k.ObjectHandle)
+			}
+			return out
+		}
+		first, again := names(), names()
+		k := primary(t, d, by(gotpm.TPMRHNull, ""), templates["ECC"])
+		s, err := gotpm.ContextSave{SaveHandle: k.ObjectHandle}.Execute(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop(t, d)
+		d = open(t, spec, dir)
+		defer func() { stop(t, d) }()
+		if _, err := (gotpm.ContextLoad{Context: s.Context}).Execute(d); !errors.Is(err, gotpm.TPMRCIntegrity) {
+			t.Errorf("a saved key outlived the reset: %v", err)
+		}
+		after := names()
+		for kind := range templates {
+			if !bytes.Equal(first[kind], again[kind]) {
+				t.Errorf("%s: two keys in one start", kind)
+			}
+			if bytes.Equal(first[kind], after[kind]) {
+				t.Errorf("%s: the same key after a reset", kind)
+			}
+		}
+	})
+}
+
+// qualified is the qualified name of a primary key that is named with SHA-256.
+func qualified(hierarchy gotpm.TPMHandle, name []byte) []byte {
+	sum := sha256.Sum256(append(binary.BigEndian.AppendUint32(nil, uint32(hierarchy)), name...))
+	return append([]byte{0, byte(gotpm.TPMAlgSHA256)}, sum[:]...)
 }

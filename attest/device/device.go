@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	gotpm "github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
@@ -34,12 +35,22 @@ const (
 	Swtpm = "swtpm"
 )
 
-// Device is an open TPM. Close it: a child process or a file waits.
+// Device is an open TPM, for any number of goroutines. Close it: a child process
+// or a file waits.
 type Device struct {
 	transport.TPM
+	mu    sync.Mutex
 	Kind  string   // "device", "swtpm" or "soft"
 	Chain [][]byte // EK certificates in DER, the EK's first; may be empty
 	close func() error
+}
+
+// Send runs one command. They go in turn: what lies below writes one and then
+// reads one answer.
+func (d *Device) Send(command []byte) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.TPM.Send(command)
 }
 
 // Close shuts the TPM down in order, so that it counts no wrong try, and

@@ -206,7 +206,7 @@ func TestKeyOfAState(t *testing.T) {
 		defer stop(t, d)
 		pcrs := []uint8{7, 14}
 		extend(t, d, 14)
-		k, err := gotpm.CreatePrimary{PrimaryHandle: gotpm.AuthHandle{Handle: gotpm.TPMRHOwner, Auth: gotpm.PasswordAuth(nil)},
+		k, err := gotpm.CreatePrimary{PrimaryHandle: gotpm.AuthHandle{Handle: gotpm.TPMRHNull, Auth: gotpm.PasswordAuth(nil)},
 			InPublic: gotpm.New2B(job(t, d, pcrs))}.Execute(d)
 		if err != nil {
 			t.Fatal(err)

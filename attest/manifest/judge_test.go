@@ -198,3 +198,28 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+// TestJobKeyAfterTheLog: a certified key is made when the log is closed already,
+// which then says that there was none. One that is not certified must be in it.
+func TestJobKeyAfterTheLog(t *testing.T) {
+	o := Opened{Manifest: good()}
+	o.Baselines = []attest.Baseline{{Name: "one", Events: []attest.Golden{{Name: "job-key", Bound: true}}}}
+	for name, c := range map[string]struct {
+		measured  string
+		key       []byte
+		certified bool
+		good      bool
+	}{
+		"none":                            {"", nil, false, true},
+		"measured":                        {"key", []byte("key"), false, true},
+		"certified, not measured":         {"", []byte("key"), true, true},
+		"certified, another one measured": {"other", []byte("key"), true, false},
+		"neither":                         {"", []byte("key"), false, false},
+		"another one measured":            {"other", []byte("key"), false, false},
+	} {
+		j := o.Judge(Measured{Type: "tpm2", Events: []eventlog.Event{event("job-key", c.measured)}, JobKey: c.key, Certified: c.certified})
+		if j.OK() != c.good {
+			t.Errorf("%s: %+v", name, j)
+		}
+	}
+}

@@ -8,7 +8,7 @@ import (
 
 // Permanent handles (Part 2, table 28).
 const (
-	handleNull     = 0x40000007
+	handleNull     = wire.HandleNull
 	handleLockout  = 0x4000000A
 	handlePlatform = 0x4000000C
 )

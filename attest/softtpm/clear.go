@@ -35,12 +35,15 @@ func (t *TPM) clear(c *command, _ *reply) rc {
 	return ok
 }
 
-// seed is the primary seed of a hierarchy, which for the owner's changes with
-// him.
+// seed is the primary seed of a hierarchy. The owner's changes with him, that
+// of the null hierarchy with every start (Part 1, 14.4).
 func (t *TPM) seed(hierarchy uint32) []byte {
-	var owner []byte
+	of, owner := t.kept.Seed[:], []byte(nil)
+	if hierarchy == handleNull {
+		of = t.null[:]
+	}
 	if hierarchy == wire.HandleOwner && t.kept.Cleared > 0 {
 		owner = wire.U32s(nil, t.kept.Cleared)
 	}
-	return kdfa(wire.AlgSHA256, t.kept.Seed[:], "HIERARCHY", wire.U32s(nil, hierarchy), owner, 256)
+	return kdfa(wire.AlgSHA256, of, "HIERARCHY", wire.U32s(nil, hierarchy), owner, 256)
 }

@@ -174,6 +174,8 @@ func (t *TPM) evictControl(c *command, _ *reply) rc {
 		return ok
 	}
 	switch {
+	case o.hierarchy == handleNull:
+		return rcAttributes
 	case t.lasting[at] != nil:
 		return rcNVDefined
 	case len(t.lasting) >= maxPersistent:

@@ -50,7 +50,7 @@ func parseCreation(r *wire.Reader) (creation, rc) {
 // createPrimary is TPM2_CreatePrimary (Part 3, 24.1).
 func (t *TPM) createPrimary(c *command, r *reply) rc {
 	h := c.handles[0]
-	if h != wire.HandleOwner && h != wire.HandleEndorsement {
+	if h != wire.HandleOwner && h != wire.HandleEndorsement && h != handleNull {
 		return rcHierarchy
 	}
 	in, code := parseCreation(c.params)
@@ -81,7 +81,8 @@ func (t *TPM) createPrimary(c *command, r *reply) rc {
 }
 
 // primaryKey derives a key from the seed, its hierarchy and its template, so
-// that it is the same after every restart.
+// that it is the same after every restart; but for the null hierarchy, whose
+// seed is not.
 func (t *TPM) primaryKey(hierarchy uint32, p template) (crypto.Signer, rc) {
 	seed := t.seed(hierarchy)
 	if p.typ == wire.AlgRSA {
@@ -102,7 +103,11 @@ func (t *TPM) primaryKey(hierarchy uint32, p template) (crypto.Signer, rc) {
 // that other versions of the library would repeat.
 func (t *TPM) primaryRSA(hierarchy uint32, seed []byte, p template) (crypto.Signer, rc) {
 	of := [32]byte(kdfa(wire.AlgSHA256, seed, "PRIMARY", p.marshal(), nil, 256))
-	for _, s := range t.kept.RSA {
+	made := &t.kept.RSA
+	if hierarchy == handleNull {
+		made = &t.passing
+	}
+	for _, s := range *made {
 		if s.Of == of {
 			k, err := x509.ParsePKCS8PrivateKey(s.PKCS)
 			if err != nil {
@@ -111,7 +116,7 @@ func (t *TPM) primaryRSA(hierarchy uint32, seed []byte, p template) (crypto.Sign
 			return k.(crypto.Signer), ok
 		}
 	}
-	if len(t.kept.RSA) >= maxRSA {
+	if len(*made) >= maxRSA {
 		return nil, rcNVSpace // and not forget one that somebody relies on
 	}
 	k, err := rsa.GenerateKey(rand.Reader, int(p.bits))
@@ -122,7 +127,7 @@ func (t *TPM) primaryRSA(hierarchy uint32, seed []byte, p template) (crypto.Sign
 	if err != nil {
 		return nil, rcFailure
 	}
-	t.kept.RSA = append(t.kept.RSA, rsaSaved{Of: of, Hierarchy: hierarchy, PKCS: der})
+	*made = append(*made, rsaSaved{Of: of, Hierarchy: hierarchy, PKCS: der})
 	t.save()
 	return k, ok
 }

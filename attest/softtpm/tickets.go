@@ -13,7 +13,11 @@ const (
 // ticket proves to this TPM that it said something before: tag, hierarchy and
 // a digest that only it can make.
 func (t *TPM) ticket(tag uint16, hierarchy uint32, parts ...[]byte) []byte {
-	key := kdfa(wire.AlgSHA256, t.kept.Seed[:], "PROOF", wire.U32s(nil, hierarchy), t.proofOf(tag), 256)
+	of := t.kept.Seed[:]
+	if hierarchy == handleNull {
+		of = t.null[:]
+	}
+	key := kdfa(wire.AlgSHA256, of, "PROOF", wire.U32s(nil, hierarchy), t.proofOf(tag), 256)
 	return wire.Sized(wire.U32s(wire.U16s(nil, tag), hierarchy), macOf(wire.AlgSHA256, key, parts...))
 }
 

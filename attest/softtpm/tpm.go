@@ -56,9 +56,11 @@ type TPM struct {
 	lasting  map[uint32]*object
 	sessions [sessionSlots]*session
 	lock     *lockout
-	contexts [32]byte // key of saved contexts
-	sequence uint64   // of them
-	broken   error    // of keep: nothing more is answered
+	contexts [32]byte   // key of saved contexts
+	null     [32]byte   // seed of the null hierarchy
+	passing  []rsaSaved // RSA primaries of it
+	sequence uint64     // of them
+	broken   error      // of keep: nothing more is answered
 }
 
 var _ transport.TPM = (*TPM)(nil)
@@ -75,6 +77,7 @@ func power(k kept, keep func([]byte) error) *TPM {
 	t.lock = &t.kept.Lock
 	t.lock.started(k.Orderly)
 	copy(t.contexts[:], random(len(t.contexts)))
+	copy(t.null[:], random(len(t.null)))
 	return t
 }
 

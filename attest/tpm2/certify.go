@@ -11,6 +11,10 @@ import (
 	"cipherdeck/attest/wire"
 )
 
+// A job key is a primary key of the null hierarchy: its seed is another one
+// after every reset of the TPM, so a machine that was restarted cannot make the
+// key again, whatever it boots into.
+
 // jobAttributes is the one set of attributes accepted of a job key: made in
 // its TPM, bound to it, for key agreement only, used under its policy only.
 const jobAttributes = wire.AttrFixedTPM | wire.AttrFixedParent | wire.AttrSensitiveDataOrigin | wire.AttrNoDA | wire.AttrDecrypt
@@ -22,9 +26,10 @@ type JobKey struct {
 }
 
 // CheckCertified checks that the key pub (TPMT_PUBLIC) lives in the TPM of ak,
-// usable only while pcrs of bank have these values: certify (TPMS_ATTEST) is
-// signed by ak over the key's name and bind, and the key's policy is
-// TPM2_PolicyPCR over the values. Errors wrap ErrJobKey, ErrSignature,
+// usable only while pcrs of bank have these values, and gone with the next
+// reset: certify (TPMS_ATTEST) is
+// signed by ak over the key's name, its hierarchy and bind, and the key's policy
+// is TPM2_PolicyPCR over the values. Errors wrap ErrJobKey, ErrSignature,
 // ErrSyntax, ErrMagic, ErrKind or ErrAlgorithm.
 func CheckCertified(ak AttestationKey, pub, certify, sig, bind []byte, bank attest.Bank, pcrs []attest.PCRValue) (JobKey, error) {
 	p, err := parsePublic(pub)
@@ -58,7 +63,7 @@ func checkCertify(ak AttestationKey, name, certify, sig, bind []byte) error {
 		return fmt.Errorf("job key: %w", err)
 	}
 	certified := r.Sized(maxName)
-	r.Sized(maxName) // the qualified name; the AK's own hierarchy is checked below
+	qualified := r.Sized(maxName)
 	if err := r.End(); err != nil {
 		return fmt.Errorf("%w: certify: %w", ErrSyntax, err)
 	}
@@ -68,6 +73,8 @@ func checkCertify(ak AttestationKey, name, certify, sig, bind []byte) error {
 		return fmt.Errorf("job key: %w", err)
 	case subtle.ConstantTimeCompare(certified, name) != 1:
 		return fmt.Errorf("%w: certified is %s, the key is %s", ErrJobKey, attest.Short(certified), attest.Short(name))
+	case subtle.ConstantTimeCompare(qualified, qualifiedName(wire.HandleNull, name)) != 1:
+		return fmt.Errorf("%w: its qualified name %s is not of the null hierarchy, so it may outlive a restart", ErrJobKey, attest.Short(qualified))
 	case subtle.ConstantTimeCompare(head.Bind, bind) != 1:
 		return fmt.Errorf("%w: certified for %s, want %s", ErrJobKey, attest.Short(head.Bind), attest.Short(bind))
 	case subtle.ConstantTimeCompare(head.QualifiedSigner, qualifiedName(wire.HandleEndorsement, ak.Name)) != 1:

@@ -133,7 +133,7 @@ func (t *trial) deny() (attest.State, string) { return t.Denied(t.made.Serials..
 func (t *trial) state() (attest.State, string) {
 	t.judged = t.Golden.Judge(manifest.Measured{
 		Type: Type, Events: t.log, Rows: t.V.PCRs, Bank: t.bank,
-		SecureBoot: t.boot.Secure && t.boot.SecureBoot, SPKI: t.X.SPKI, JobKey: t.E.JobKey, Manifest: t.E.Manifest,
+		SecureBoot: t.boot.Secure && t.boot.SecureBoot, SPKI: t.X.SPKI, JobKey: t.E.JobKey, Certified: len(t.E.KeyCertify) > 0, Manifest: t.E.Manifest,
 	})
 	t.V.Baseline, t.V.PCRs = t.judged.Baseline, t.judged.Rows
 	if t.judged.PCR != "" {

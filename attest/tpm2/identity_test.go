@@ -73,7 +73,7 @@ func endorsed(t testing.TB) (attest.Evidence, attest.Expect) {
 func certified(t testing.TB, d *device.Device, ak *tpm2.AK, bank attest.Bank, e *attest.Evidence) {
 	t.Helper()
 	policy := tpm2.PolicyPCR(bank, e.PCRs)
-	k, err := gotpm.CreatePrimary{PrimaryHandle: gotpm.AuthHandle{Handle: gotpm.TPMRHOwner, Auth: gotpm.PasswordAuth(nil)}, InPublic: gotpm.New2B(gotpm.TPMTPublic{
+	k, err := gotpm.CreatePrimary{PrimaryHandle: gotpm.AuthHandle{Handle: gotpm.TPMRHNull, Auth: gotpm.PasswordAuth(nil)}, InPublic: gotpm.New2B(gotpm.TPMTPublic{
 		Type: gotpm.TPMAlgECC, NameAlg: gotpm.TPMAlgSHA256,
 		ObjectAttributes: gotpm.TPMAObject{FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, NoDA: true, Decrypt: true},
 		AuthPolicy:       gotpm.TPM2BDigest{Buffer: policy[:]},
@@ -178,6 +178,7 @@ func TestIdentityAndPast(t *testing.T) {
 			e.KeyPublic[7] ^= 2
 		}, attest.LinkJobKey, attest.Fail, "attributes"},
 		"job key certified by another":    {func(e *attest.Evidence, _ *attest.Expect) { e.KeySig = bytes.Clone(e.KeySig); e.KeySig[20] ^= 1 }, attest.LinkJobKey, attest.Fail, "not signed"},
+		"neither certified nor measured":  {func(e *attest.Evidence, _ *attest.Expect) { e.KeyPublic, e.KeyCertify, e.KeySig = nil, nil, nil }, attest.LinkJobKey, attest.Fail, "neither certified"},
 		"quote in place of certification": {func(e *attest.Evidence, _ *attest.Expect) { e.KeyCertify = e.Quote }, attest.LinkJobKey, attest.Fail, "not a quote"},
 	} {
 		e, x := endorsed(t)

@@ -78,9 +78,6 @@ const tries = 3
 // is asked again when they are not the values quoted. Errors wrap ErrUnstable
 // when that does not help.
 func Quote(tpm transport.TPM, ak *AK, bind []byte, bank attest.Bank, pcrs []uint8) (Attestation, error) {
-	if err := checkPCRs(pcrs); err != nil {
-		return Attestation{}, err
-	}
 	for range tries {
 		values, err := ReadPCRs(tpm, bank, pcrs)
 		if err != nil {
@@ -119,7 +116,11 @@ func quoteOnce(tpm transport.TPM, ak *AK, bind []byte, bank attest.Bank, pcrs []
 }
 
 // ReadPCRs reads values of bank until all are there: a TPM gives eight at a time.
+// pcrs must ascend.
 func ReadPCRs(tpm transport.TPM, bank attest.Bank, pcrs []uint8) ([]attest.PCRValue, error) {
+	if err := checkPCRs(pcrs); err != nil {
+		return nil, err
+	}
 	var out []attest.PCRValue
 	for left := pcrs; len(left) > 0; {
 		r, err := gotpm.PCRRead{PCRSelectionIn: selectionOf(bank, left)}.Execute(tpm)

@@ -2,6 +2,7 @@ package tpm2
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
 
@@ -77,10 +78,13 @@ func (t *trial) clock() (attest.State, string) {
 // state.
 func (t *trial) jobKey() (attest.State, string) {
 	if len(t.E.KeyPublic) == 0 && len(t.E.KeyCertify) == 0 && len(t.E.KeySig) == 0 {
-		if len(t.E.JobKey) == 0 {
+		switch sum := sha256.Sum256(t.E.JobKey); {
+		case len(t.E.JobKey) == 0:
 			return links.Unchecked("the machine has no key for sealed jobs")
+		case !bytes.Equal(t.V.Measured["job-key"], sum[:]):
+			return links.Fail("%v: it is neither certified by the TPM nor measured", ErrJobKey)
 		}
-		return links.Unchecked("the job key is not certified by the TPM")
+		return links.Unchecked("the job key is measured, and not certified by the TPM")
 	}
 	t.Show("job key", t.E.KeyPublic)
 	t.Show("certification", t.E.KeyCertify)

@@ -43,6 +43,7 @@ const (
 	Magic      = 0xFF544347 // TPM_GENERATED_VALUE: made inside a TPM
 
 	HandleOwner       = 0x40000001 // TPM_RH_OWNER
+	HandleNull        = 0x40000007 // TPM_RH_NULL: its seed is another one after every reset
 	HandleEndorsement = 0x4000000B // TPM_RH_ENDORSEMENT
 )
 
