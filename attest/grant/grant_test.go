@@ -29,9 +29,16 @@ type machine struct {
 
 	mu  sync.Mutex
 	bus []byte
+
+	moves int // before so many uses of a key, a register moves
 }
 
 func (m *machine) Send(in []byte) ([]byte, error) {
+	const use = 0x54 // TPM2_ECDH_ZGen
+	if len(in) > 9 && in[8] == 1 && in[9] == use && m.moves > 0 {
+		m.moves--
+		m.extend(10)
+	}
 	out, err := m.Device.Send(in)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -213,6 +220,23 @@ func TestChangedMachine(t *testing.T) {
 			t.Fatalf("the key of the new state opens what was sealed to the old one: %v", err)
 		}
 		if _, err := k.Open(sealed(t, k.Point), terms(), now()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestRegistersMove: another register that moves just before a use costs another
+// try; one that never rests is no change of the machine's state.
+func TestRegistersMove(t *testing.T) {
+	machines(t, func(t *testing.T, m *machine) {
+		k := m.key(m.ak())
+		s := sealed(t, k.Point)
+		m.moves = tries - 1
+		if got, err := k.Open(s, terms(), now()); err != nil || got != jobKey() || m.moves != 0 {
+			t.Fatalf("%x, %v", got, err)
+		}
+		m.moves = tries
+		if _, err := k.Open(s, terms(), now()); !errors.Is(err, tpm2.ErrUnstable) || errors.Is(err, ErrState) {
 			t.Fatal(err)
 		}
 	})

@@ -144,8 +144,8 @@ func (k *Key) PublicKey() *ecdh.PublicKey { return k.public }
 // Curve is P-256.
 func (k *Key) Curve() ecdh.Curve { return ecdh.P256() }
 
-// ECDH agrees on a secret with other, inside the TPM. Errors wrap ErrState or
-// ErrGone, or are of the TPM.
+// ECDH agrees on a secret with other, inside the TPM. Errors wrap ErrState,
+// ErrGone or tpm2.ErrUnstable, or are of the TPM.
 func (k *Key) ECDH(other *ecdh.PublicKey) ([]byte, error) {
 	if other.Curve() != ecdh.P256() {
 		return nil, fmt.Errorf("job key is on P-256, the other on %v", other.Curve())
@@ -186,8 +186,11 @@ func (k *Key) agree(handle gotpm.TPMHandle, point []byte) ([]byte, error) {
 			break
 		}
 	}
-	if errors.Is(err, gotpm.TPMRCPolicyFail) || errors.Is(err, gotpm.TPMRCPCRChanged) {
+	switch {
+	case errors.Is(err, gotpm.TPMRCPolicyFail):
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	case errors.Is(err, gotpm.TPMRCPCRChanged):
+		return nil, fmt.Errorf("use job key: %w", tpm2.ErrUnstable)
 	}
 	return nil, fmt.Errorf("use job key: %w", err)
 }
