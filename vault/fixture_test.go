@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"cipherdeck/attest"
+	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
 	"cipherdeck/crypto/tlog"
 )
@@ -87,7 +88,7 @@ func TestVersion4IsFrozen(t *testing.T) {
 	}
 }
 
-var update = flag.Bool("update", false, "write testdata/v4-machine.vault again: only for a new version of the format")
+var update = flag.Bool("update", false, "write testdata/v4-machine.vault and v4-node.vault again: only for a new version of the format")
 
 // sampleMachine is a server's machine with every field.
 func sampleMachine() Machine {
@@ -106,15 +107,39 @@ func sampleMachine() Machine {
 	}
 }
 
+// withMachine is sampleV4() with what a server proved.
+func withMachine() State {
+	st := sampleV4()
+	srv := st.Servers["lab"]
+	srv.Machine = sampleMachine()
+	st.Servers["lab"] = srv
+	return st
+}
+
 // A vault with a machine opens with all that was pinned: a pin that is lost in
 // reading would be taken anew from whoever answers. If this test has to change,
 // the version has to.
 func TestMachineIsFrozen(t *testing.T) {
-	want := sampleV4()
-	srv := want.Servers["lab"]
-	srv.Machine = sampleMachine()
-	want.Servers["lab"] = srv
-	frozen := filepath.Join("testdata", "v4-machine.vault")
+	testMachines(t, "v4-machine.vault", withMachine())
+	// These are the bytes of before nodes were known.
+	raw, err := doc.Encode(withMachine())
+	if sum := id.Of(raw); err != nil || hex.EncodeToString(sum[:]) != "5077cd8aa3441b1af5a5f49433d0d311089d6f929f8c9dcbd7e92156b332bb3b" {
+		t.Errorf("%d bytes, %x, %v", len(raw), sum[:], err)
+	}
+}
+
+// The same of a vault with nodes.
+func TestNodesAreFrozen(t *testing.T) {
+	want := withMachine()
+	m := sampleMachine()
+	m.JobKey = []byte("point")
+	want.Nodes["n1"] = Node{Name: "worker", Project: "p1", Added: 7,
+		Pinned: Pinned{Product: "cipherdeck", Signers: [][]byte{{1}, {2}}, Threshold: 2, MinRoot: 1, Version: 5, AKName: []byte{3}, Machine: m}}
+	testMachines(t, "v4-node.vault", want)
+}
+
+func testMachines(t *testing.T, name string, want State) {
+	frozen := filepath.Join("testdata", name)
 	path := filepath.Join(dir(t), "vault")
 	if *update {
 		create(t, path, want, PassphraseSlot(pass, cheap()))
@@ -135,11 +160,12 @@ func TestMachineIsFrozen(t *testing.T) {
 	if got := v.copyOf(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
 	}
-	// A change of something else keeps the machine.
+	// A change of something else keeps the machines.
 	if err := v.Update(func(s *State) error { s.Account.Name = "al"; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if got := open(t, path, Passphrase(pass)).copyOf(t).Servers["lab"].Machine; !reflect.DeepEqual(got, sampleMachine()) {
+	want.Account.Name = "al"
+	if got := open(t, path, Passphrase(pass)).copyOf(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("after a save: %+v", got)
 	}
 }

@@ -17,6 +17,8 @@ type State struct {
 	Projects map[string]Project `cbor:"4,keyasint"` // by project id, in text form
 	Secrets  secret.Set         `cbor:"5,keyasint"` // by the name I gave it
 	Journal  journal.Log        `cbor:"6,keyasint"` // what left the vault
+
+	Nodes map[string]Node `cbor:"7,keyasint,omitempty"` // by user id, in text form; since version 4
 }
 
 // Account is the owner's identity. Package vault/account makes and loads it.
@@ -64,23 +66,38 @@ type Person struct {
 
 // Server is a server I use, and what I hold it to.
 type Server struct {
-	Addr      string   `cbor:"1,keyasint"` // host:port
-	Pin       [32]byte `cbor:"2,keyasint"` // of its TLS key
-	Product   string   `cbor:"3,keyasint"` // which manifest it must match
-	Signers   [][]byte `cbor:"4,keyasint"` // public keys that may sign manifests
-	Threshold int      `cbor:"5,keyasint"` // how many of them must
-	MinRoot   uint8    `cbor:"6,keyasint"` // weakest root of trust I accept
-	Version   uint64   `cbor:"7,keyasint"` // highest manifest version seen
-	AKName    []byte   `cbor:"8,keyasint"` // TPM name of the first attestation key seen
-	Added     int64    `cbor:"9,keyasint"` // Unix seconds
+	Addr string   `cbor:"1,keyasint"` // host:port
+	Pin  [32]byte `cbor:"2,keyasint"` // of its TLS key
+	Pinned
+	Added int64 `cbor:"9,keyasint"` // Unix seconds
 
 	// Since version 4.
-	Log     ServerLog `cbor:"10,keyasint,omitzero"` // what is known of its journal
-	Machine Machine   `cbor:"11,keyasint,omitzero"` // what it proved of itself
+	Log ServerLog `cbor:"10,keyasint,omitzero"` // what is known of its journal
+}
+
+// Node is a compute node that I hold to something. It has no address: it is
+// asked by way of the server of a project.
+type Node struct {
+	Name    string `cbor:"1,keyasint"` // as its account says
+	Project string `cbor:"2,keyasint"` // through which it was asked last: key in State.Projects
+	Pinned
+	Added int64 `cbor:"9,keyasint"` // Unix seconds
+}
+
+// Pinned is what a machine is held to, and what it proved. Its fields are those
+// of Server and of Node.
+type Pinned struct {
+	Product   string   `cbor:"3,keyasint"`           // which manifest it must match
+	Signers   [][]byte `cbor:"4,keyasint"`           // public keys that may sign manifests
+	Threshold int      `cbor:"5,keyasint"`           // how many of them must
+	MinRoot   uint8    `cbor:"6,keyasint"`           // weakest root of trust I accept
+	Version   uint64   `cbor:"7,keyasint"`           // highest manifest version seen
+	AKName    []byte   `cbor:"8,keyasint"`           // TPM name of the first attestation key seen
+	Machine   Machine  `cbor:"11,keyasint,omitzero"` // since version 4
 }
 
 // Machine is what a machine proved of itself, and what it is held to. The pins
-// of its identity are EK and Server.AKName.
+// of its identity are EK and Pinned.AKName.
 type Machine struct {
 	EK       []byte            `cbor:"1,keyasint,omitempty"` // SubjectPublicKeyInfo of its endorsement key
 	Enrolled *attest.Enrolment `cbor:"2,keyasint,omitempty"`
@@ -94,6 +111,7 @@ type Machine struct {
 	Held     string            `cbor:"10,keyasint,omitempty"` // why no job goes there until a person resumes it
 	Good     *GoodState        `cbor:"11,keyasint,omitempty"` // of the last good verdict before jobs were suspended
 	Quiet    map[int64]Quiet   `cbor:"12,keyasint,omitempty"` // what followed the entry of History with that At
+	JobKey   []byte            `cbor:"13,keyasint,omitempty"` // that lived in its TPM at the last good verdict that was written down
 }
 
 // MaxHistory bounds the history of a machine.
@@ -156,6 +174,9 @@ func (s *State) fill() {
 	}
 	if s.Secrets == nil {
 		s.Secrets = secret.Set{}
+	}
+	if s.Nodes == nil {
+		s.Nodes = map[string]Node{}
 	}
 }
 

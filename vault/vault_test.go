@@ -58,9 +58,10 @@ func sample() State {
 	return State{
 		Account:  Account{Name: "alice", Seed: [32]byte{1}, Device: [32]byte{2}, RSA: []byte("der"), Genesis: []byte("g"), Check: []byte("c"), Imported: true},
 		People:   map[string]Person{"u1": {Name: "bob", Genesis: []byte("b"), Verified: "words", Added: 7}},
-		Servers:  map[string]Server{"lab": {Addr: "lab:443", Pin: [32]byte{9}, Signers: [][]byte{{1}, {2}}, Threshold: 2, Version: 5, AKName: []byte{3}}},
+		Servers:  map[string]Server{"lab": {Addr: "lab:443", Pin: [32]byte{9}, Pinned: Pinned{Signers: [][]byte{{1}, {2}}, Threshold: 2, Version: 5, AKName: []byte{3}}}},
 		Projects: map[string]Project{"p1": {Name: "trial", Server: "lab", Seq: 3, Head: id.Of(nil)}},
 		Secrets:  secret.Set{"lab key": {Kind: secret.API, Fields: map[string][]byte{"key": []byte("k3y")}, Created: 4, Changed: 5, Rotate: 6}},
+		Nodes:    map[string]Node{},
 		Journal:  journal.Log{Entries: []journal.Entry{{At: 8, What: journal.Shown, Secret: "lab key", Field: "key", By: "secret show"}}, Lost: 2},
 	}
 }
