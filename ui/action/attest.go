@@ -19,15 +19,17 @@ import (
 
 func attestActions() []*Action {
 	name := Arg{Name: "server", Help: "name of the pinned server", Default: "main"}
+	pinned := name
+	pinned.Help += ", or node:UID of a node that was attested before"
 	file := Arg{Name: "file", Help: "file of attest export", Need: true}
 	return []*Action{
 		{ID: "attest", Title: "Make a server prove what it runs", Keys: []string{"a"}, Screen: "servers", Vault: true,
 			Help: "Opens a connection, sends a fresh challenge and nothing else, and checks each link of the answer. --detail LINK shows one link whole: claim, evidence, rule, what it does not prove. --pcrs shows each register. Exit code 4 when a link is broken.",
-			Args: []Arg{name, {Name: "detail", Flag: "detail", Help: "link to show whole, e.g. quote.binding; all for every one"}, {Name: "pcrs", Flag: "pcrs", Switch: true, Help: "show the registers and their events"}},
+			Args: []Arg{pinned, {Name: "detail", Flag: "detail", Help: "link to show whole, e.g. quote.binding; all for every one"}, {Name: "pcrs", Flag: "pcrs", Switch: true, Help: "show the registers and their events"}},
 			Can:  needsServer, Run: runAttest},
 		{ID: "attest.export", Title: "Save an attestation, to be judged again", Vault: true,
-			Help: "Attests a server now and writes challenge, evidence and your policy into a file that attest verify judges without the server, anywhere. A refused attestation is written too. Example: attest export main main.evidence.",
-			Args: []Arg{{Name: "server", Help: "name of the pinned server", Need: true}, file}, Can: needsServer, Run: runAttestExport},
+			Help: "Attests a server now and writes challenge, evidence and your policy into a file that attest verify judges without the server, anywhere. A refused attestation is written too. A node is written with node:UID. Example: attest export main main.evidence.",
+			Args: []Arg{{Name: "server", Help: pinned.Help, Need: true}, file}, Can: needsServer, Run: runAttestExport},
 		{ID: "attest.verify", Title: "Judge a saved attestation again",
 			Help: "Needs no vault and no server. It is held against the policy in the file unless --signer, --threshold or --root say otherwise, as of the time it was made unless --now. What a file cannot show you is that the challenge was fresh: that is the word of whoever saved it. Exit code 4 when a link is broken. Example: attest verify main.evidence --root vtpm.",
 			Args: []Arg{file, {Name: "signer", Flag: "signer", Many: true, Help: "public key whose manifests you accept"}, {Name: "threshold", Flag: "threshold", Help: "how many of them must have signed; without it, all"},
@@ -36,13 +38,13 @@ func attestActions() []*Action {
 			Run: runAttestVerify},
 		{ID: "attest.diff", Title: "Compare a server with its last good verdict, or two saved attestations",
 			Help: "With the name of a server it is attested now, and each register that is not as with the last good verdict is named with the first event that differs; the last good one stays the same while jobs are suspended. With two files, which need no vault, it says what differs: keys, registers, events of firmware and program. Exit code 0 whether or not something does. Example: attest diff main; attest diff before.evidence after.evidence.",
-			Args: []Arg{{Name: "before", Help: "name of a pinned server, or file of attest export", Need: true}, {Name: "after", Help: "file of attest export"}}, Run: runAttestDiff},
+			Args: []Arg{{Name: "before", Help: "name of a pinned server, node:UID, or file of attest export", Need: true}, {Name: "after", Help: "file of attest export"}}, Run: runAttestDiff},
 		{ID: "attest.tamper", Title: "Flip bits of a saved attestation and see what breaks",
 			Help: "The tamper lab: without --field, one bit in the middle of every field is flipped, one field after the other; with it, the bit that you name. The file stays as it is. Exit code 1 if a flipped bit was not noticed. Example: attest tamper main.evidence --field quote --bit 40.",
 			Args: []Arg{file, {Name: "field", Flag: "field", Help: "field to change"}, {Name: "bit", Flag: "bit", Help: "which bit of it, from 0"}}, Run: runAttestTamper},
 		{ID: "attest.watch", Title: "Attest a server again and again", Vault: true, Daemon: true,
 			Help: "Prints a line for each verdict. It ends at the first one that is refused, with exit code 4, and with --strict also when anything changed. Example: attest watch main --every 10m --count 6.",
-			Args: []Arg{name, {Name: "every", Flag: "every", Default: "10m", Help: "how long to wait in between"}, {Name: "count", Flag: "count", Default: "0", Help: "verdicts after which it ends; 0: never"}, {Name: "strict", Flag: "strict", Switch: true, Help: "end at any change"}},
+			Args: []Arg{pinned, {Name: "every", Flag: "every", Default: "10m", Help: "how long to wait in between"}, {Name: "count", Flag: "count", Default: "0", Help: "verdicts after which it ends; 0: never"}, {Name: "strict", Flag: "strict", Switch: true, Help: "end at any change"}},
 			Can:  needsServer, Run: runAttestWatch},
 		{ID: "attest.roots", Title: "List the TPM makers that are accepted",
 			Help: "The roots inside this program, by maker, with the SHA-256 of their certificates, and the makers whose roots could not be had. server root adds one for a server. Example: attest roots --json.",
@@ -58,7 +60,7 @@ func attestActions() []*Action {
 			Args: []Arg{name}, Can: needsServer, Run: runForgetMachine},
 		{ID: "server.root", Title: "Accept another TPM maker for a server", Vault: true,
 			Help: "Adds a root certificate in PEM, for chips (--kind hardware) or for TPMs of a hypervisor (--kind vtpm). A certificate that a software TPM made is refused. --remove takes all added ones away. Example: server root main maker.pem --kind hardware.",
-			Args: []Arg{{Name: "server", Help: "name of the pinned server", Need: true}, {Name: "file", Help: "certificate in PEM"}, {Name: "kind", Flag: "kind", Help: "hardware or vtpm"}, {Name: "remove", Flag: "remove", Switch: true, Help: "take the added ones away"}},
+			Args: []Arg{{Name: "server", Help: pinned.Help, Need: true}, {Name: "file", Help: "certificate in PEM"}, {Name: "kind", Flag: "kind", Help: "hardware or vtpm"}, {Name: "remove", Flag: "remove", Switch: true, Help: "take the added ones away"}},
 			Can:  needsServer, Run: runServerRoot},
 	}
 }
@@ -141,26 +143,33 @@ func Short(b []byte) string {
 }
 
 func runAttest(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	v, err := a.Attest(ctx, args.Get("server"))
+	name := args.Get("server")
+	v, err := a.Attest(ctx, name)
 	if v == nil {
 		return Result{}, err
 	}
-	r, derr := judged(v, args)
+	r, view, derr := judgedNow(a, name, v, args)
 	if derr != nil {
 		return r, derr
 	}
-	d := a.Drift(args.Get("server"))
-	view := withDrift(viewVerdict(v), d)
-	r.Data, r.Text = view, append(r.Text, driftLines(d)...)
-	if err == nil {
+	if err == nil && !app.IsNode(name) {
 		var may bool
-		if may, err = a.MayLose(ctx, args.Get("server")); may {
+		if may, err = a.MayLose(ctx, name); may {
 			view.MayLose = true
 			r.Data = view
 			r.Text = append(r.Text, "  ! its store may lose what it acknowledged: its operator runs it with --unsafe-nats-sync; keep your own copies")
 		}
 	}
 	return r, err
+}
+
+// judgedNow is judged with how the machine differs from its last good verdict.
+func judgedNow(a *app.App, name string, v *attest.Verdict, args Args) (Result, verdictView, error) {
+	r, err := judged(v, args)
+	d := a.Drift(name)
+	view := withDrift(viewVerdict(v), d)
+	r.Data, r.Text = view, append(r.Text, driftLines(d)...)
+	return r, view, err
 }
 
 func runAttestExport(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
@@ -410,7 +419,11 @@ func runAttestRoots(context.Context, *app.App, Args, progress.Sink) (Result, err
 }
 
 func runMachine(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	m, err := a.Machine(args.Get("server"))
+	return showMachine(a, args.Get("server"))
+}
+
+func showMachine(a *app.App, name string) (Result, error) {
+	m, err := a.Machine(name)
 	if err != nil {
 		return Result{}, err
 	}
@@ -441,7 +454,11 @@ func runMachine(_ context.Context, a *app.App, args Args, _ progress.Sink) (Resu
 }
 
 func runResume(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	why, err := a.Resume(args.Get("server"))
+	return resume(a, args.Get("server"))
+}
+
+func resume(a *app.App, name string) (Result, error) {
+	why, err := a.Resume(name)
 	if err != nil {
 		return Result{}, err
 	}
@@ -449,7 +466,7 @@ func runResume(_ context.Context, a *app.App, args Args, _ progress.Sink) (Resul
 	if why == "" {
 		text = "nothing was suspended"
 	}
-	return Result{Data: map[string]string{"server": args.Get("server"), "was": why}, Text: []string{text}}, nil
+	return Result{Data: map[string]string{"server": name, "was": why}, Text: []string{text}}, nil
 }
 
 func runForgetMachine(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {

@@ -10,7 +10,7 @@ import (
 
 // All is the registry: everything a user can do, in the order of help.
 func All() []*Action {
-	return slices.Concat(vaultActions(), identityActions(), deviceActions(), slotActions(), agentActions(), secretActions(), coretexActions(), fileActions(), containerActions(), dataActions(), projectActions(), memberActions(), itemActions(), bundleActions(), blobActions(), serverActions(), attestActions(), manifestActions(), journalActions(), keyActions(), fetchActions(), backupActions(), jobActions(), demoActions(), []*Action{doctorAction(), versionAction()})
+	return slices.Concat(vaultActions(), identityActions(), deviceActions(), slotActions(), agentActions(), secretActions(), coretexActions(), fileActions(), containerActions(), dataActions(), projectActions(), memberActions(), itemActions(), bundleActions(), blobActions(), serverActions(), attestActions(), nodeActions(), manifestActions(), journalActions(), keyActions(), fetchActions(), backupActions(), jobActions(), demoActions(), []*Action{doctorAction(), versionAction()})
 }
 
 func versionAction() *Action {

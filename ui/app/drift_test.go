@@ -25,7 +25,7 @@ func eventful(value byte, events ...string) *attest.Verdict {
 // good verdict, which stays the same until a person resumed the server.
 func TestDriftByEvent(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	s, _ := learn(vault.Server{}, eventful(1, "a", "b", "c"), nil, now)
+	s, _ := learn(vault.Pinned{}, eventful(1, "a", "b", "c"), nil, now)
 	moved := eventful(2, "a", "x", "c")
 	lines := driftOf(s.Machine.Good, moved).Lines
 	if len(lines) != 1 || lines[0] != "PCR 7 (Secure Boot state and keys): event 1: EV x, was EV b" {
@@ -84,7 +84,7 @@ func TestKeptIsBounded(t *testing.T) {
 // what happened before, and how it began is never forgotten.
 func TestQuietRunsAreOneEntry(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	s, _ := learn(vault.Server{}, proved(), nil, now)
+	s, _ := learn(vault.Pinned{}, proved(), nil, now)
 	for range 24 * 365 {
 		now = now.Add(time.Hour)
 		s, _ = learn(s, proved(), nil, now)

@@ -85,15 +85,14 @@ func (e *Evidence) Judge(ctx context.Context, p attest.Policy, now time.Time) (*
 	return e.Script.Judge(ctx, p, now)
 }
 
-// ExportEvidence attests a server now and writes what was said into a file.
+// ExportEvidence attests a machine now and writes what was said into a file.
 // The file is written for a refused verdict too, which is returned with the
 // error.
 func (a *App) ExportEvidence(ctx context.Context, name, file string) (*attest.Verdict, error) {
-	s, err := a.pinnedServer(name)
+	policy, err := a.policy(name) // as it is before this verdict
 	if err != nil {
 		return nil, err
 	}
-	policy := policyOf(s) // as it is before this verdict
 	v, verr := a.Attest(ctx, name)
 	script := a.board.script(name)
 	if script == nil {
@@ -296,17 +295,17 @@ func diffEvents(l, m []eventlog.Event) (out []string) {
 }
 
 // Lab flips one bit in the middle of each field of the newest exchange with a
-// server. Errors wrap ErrName when there was none.
+// machine. Errors wrap ErrName when there was none.
 func (a *App) Lab(ctx context.Context, name string) ([]Trial, error) {
-	s, err := a.pinnedServer(name)
+	policy, err := a.policy(name)
 	if err != nil {
 		return nil, err
 	}
 	script := a.board.script(name)
 	if script == nil {
-		return nil, fmt.Errorf("%w: server %q was not asked since this program started", ErrName, name)
+		return nil, fmt.Errorf("%w: %s was not asked since this program started", ErrName, called(name))
 	}
-	e := &Evidence{V: evidenceVersion, Script: *script, Policy: save(policyOf(s))}
+	e := &Evidence{V: evidenceVersion, Script: *script, Policy: save(policy)}
 	e.Policy.Last = nil // what is known now is of this very exchange
 	return e.TamperAll(ctx)
 }

@@ -19,11 +19,11 @@ import (
 
 // The errors about a machine that is not as it was.
 var (
-	// ErrIdentity is wrapped when a server has another TPM or attestation key
+	// ErrIdentity is wrapped when a machine has another TPM or attestation key
 	// than the first time: like another host key of SSH.
 	ErrIdentity = errors.New("the machine has another identity")
-	// ErrHeld is wrapped when no job goes to a server until a person looked.
-	ErrHeld = errors.New("jobs are suspended on this server")
+	// ErrHeld is wrapped when no job goes to a machine until a person looked.
+	ErrHeld = errors.New("jobs are suspended on this machine")
 	// ErrUnnoticed is wrapped when evidence was changed and no link broke.
 	ErrUnnoticed = errors.New("evidence was changed and nothing broke")
 )
@@ -31,13 +31,14 @@ var (
 // again is how long nothing new is not written down for.
 const again = time.Hour
 
-// policyOf is what a pinned server is held to.
-func policyOf(s vault.Server) attest.Policy {
-	m := s.Machine
+// policyOf is what a pinned machine is held to; l is the journal that its
+// manifests may have to be in.
+func policyOf(p vault.Pinned, l vault.ServerLog) attest.Policy {
+	m := p.Machine
 	return attest.Policy{
-		Product: s.Product, Signers: s.Signers, Threshold: s.Threshold, MinRoot: attest.RootKind(s.MinRoot),
-		MinVersion: s.Version, MinDeny: m.Deny, Roots: m.Roots, Enrol: true,
-		EK: m.EK, AKName: s.AKName, Enrolled: m.Enrolled, Last: m.Boot, Log: logPolicy(s.Log),
+		Product: p.Product, Signers: p.Signers, Threshold: p.Threshold, MinRoot: attest.RootKind(p.MinRoot),
+		MinVersion: p.Version, MinDeny: m.Deny, Roots: m.Roots, Enrol: true,
+		EK: m.EK, AKName: p.AKName, Enrolled: m.Enrolled, Last: m.Boot, Log: logPolicy(l),
 	}
 }
 
@@ -57,9 +58,9 @@ func logPolicy(l vault.ServerLog) *tlog.Policy {
 	return p
 }
 
-// learn is what a verdict changes of what is known of a server. keep is false
+// learn is what a verdict changes of what is known of a machine. keep is false
 // when nothing is worth writing down.
-func learn(s vault.Server, v *attest.Verdict, t *channel.Transcript, now time.Time) (next vault.Server, keep bool) {
+func learn(s vault.Pinned, v *attest.Verdict, t *channel.Transcript, now time.Time) (next vault.Pinned, keep bool) {
 	s.Machine.History, s.Machine.Quiet = slices.Clone(s.Machine.History), maps.Clone(s.Machine.Quiet) // the vault's own stay as they are
 	m := s.Machine
 	e := vault.Judged{At: now.Unix(), Word: v.Word(), Resets: v.Boot.ResetCount, Version: v.Version}
@@ -91,7 +92,7 @@ func learn(s vault.Server, v *attest.Verdict, t *channel.Transcript, now time.Ti
 		return s, false
 	}
 	boot := v.Boot
-	m.Boot, m.PCRs, m.Baseline = &boot, values(v.PCRs), v.Baseline
+	m.Boot, m.PCRs, m.Baseline, m.JobKey = &boot, values(v.PCRs), v.Baseline, bytes.Clone(channel.JobKeyOf(v))
 	if v.Version >= s.Version {
 		s.Version, m.Manifest = v.Version, v.Manifest
 	}
@@ -124,7 +125,7 @@ func entered(m vault.Machine, e vault.Judged, quiet bool) vault.Machine {
 
 // refused writes a failed verdict down, and suspends the jobs of a machine
 // that was good before.
-func refused(s vault.Server, v *attest.Verdict, e vault.Judged) (vault.Server, bool) {
+func refused(s vault.Pinned, v *attest.Verdict, e vault.Judged) (vault.Pinned, bool) {
 	m := s.Machine
 	if b := v.Broken(); b != nil {
 		e.Broken, e.Note = b.ID, b.Found
@@ -161,13 +162,16 @@ func trimmed(m vault.Machine) vault.Machine {
 
 // drift is what a person wants to know of the difference to the last good
 // verdict. None of it breaks the verdict.
-func drift(s vault.Server, v *attest.Verdict) (notes []string) {
+func drift(s vault.Pinned, v *attest.Verdict) (notes []string) {
 	m := s.Machine
 	if m.Boot == nil {
 		return nil
 	}
 	if m.Boot.ResetCount != v.Boot.ResetCount {
 		notes = append(notes, fmt.Sprintf("rebooted: reset count %d, was %d", v.Boot.ResetCount, m.Boot.ResetCount))
+	}
+	if key := channel.JobKeyOf(v); !bytes.Equal(m.JobKey, key) {
+		notes = append(notes, fmt.Sprintf("its program restarted: job key %s, was %s", attest.Short(key), attest.Short(m.JobKey)))
 	}
 	if m.Boot.Firmware != v.Boot.Firmware {
 		notes = append(notes, fmt.Sprintf("TPM firmware %x, was %x", v.Boot.Firmware, m.Boot.Firmware))
@@ -188,7 +192,7 @@ func drift(s vault.Server, v *attest.Verdict) (notes []string) {
 // moved although the manifest and its baseline did not, or another manifest
 // under the number of one seen before. An update that its signers signed is
 // neither.
-func suspicious(s vault.Server, v *attest.Verdict, changed []uint8) string {
+func suspicious(s vault.Pinned, v *attest.Verdict, changed []uint8) string {
 	m := s.Machine
 	switch {
 	case m.Boot == nil:
@@ -223,26 +227,21 @@ func values(rows []attest.PCRRow) (out []attest.PCRValue) {
 	return out
 }
 
-// noteVerdict writes down what a verdict showed. When that changes what the
+// noteVerdict writes down what a verdict showed. When that changes what a
 // server is held to, its connections end: new ones know it.
 func (a *App) noteVerdict(name string, v *attest.Verdict, t *channel.Transcript) error {
 	a.board.scripted(name, t)
 	keep := false
 	now := a.Now()
 	if err := a.view(func(s vault.State) {
-		if old, ok := s.Servers[name]; ok {
+		if old, _, err := pinOf(s, name); err == nil {
 			a.board.drifted(name, driftOf(old.Machine.Good, v))
 			_, keep = learn(old, v, t, now)
 		}
 	}); err != nil || !keep {
 		return err
 	}
-	err := a.update(func(s *vault.State) error {
-		if old, ok := s.Servers[name]; ok {
-			s.Servers[name], _ = learn(old, v, t, now)
-		}
-		return nil
-	})
+	err := a.changePin(name, func(p *vault.Pinned) { *p, _ = learn(*p, v, t, now) })
 	if err == nil {
 		a.retire(clientKey{name, true})
 	}
@@ -254,16 +253,16 @@ func (a *App) identityChanged(name string, v *attest.Verdict) error {
 	if v == nil || v.Broken() == nil || v.Broken().ID != attest.LinkEnrol {
 		return nil
 	}
-	var s vault.Server
-	if err := a.view(func(st vault.State) { s = st.Servers[name] }); err != nil {
-		return err
-	}
-	if len(s.AKName) == 0 || bytes.Equal(s.AKName, v.AKName) && bytes.Equal(s.Machine.EK, v.EK) {
+	p, _, err := a.pin(name)
+	if err != nil {
 		return nil
 	}
-	was := IdentityOf(s.Machine.EK, s.AKName, s.Signers)
-	is := IdentityOf(v.EK, v.AKName, s.Signers)
-	return fmt.Errorf("%w: server %q was %s, now %s", ErrIdentity, name, Words(was), Words(is))
+	if len(p.AKName) == 0 || bytes.Equal(p.AKName, v.AKName) && bytes.Equal(p.Machine.EK, v.EK) {
+		return nil
+	}
+	was := IdentityOf(p.Machine.EK, p.AKName, p.Signers)
+	is := IdentityOf(v.EK, v.AKName, p.Signers)
+	return fmt.Errorf("%w: %s was %s, now %s", ErrIdentity, called(name), Words(was), Words(is))
 }
 
 // IdentityOf is the face of a machine: see attest.Identity.
@@ -274,9 +273,9 @@ func IdentityOf(ek, akName []byte, signers [][]byte) attest.Identity {
 	return attest.IdentityOf(append(parts, sorted...)...)
 }
 
-// MachineInfo is what is known of the machine behind a pinned server.
+// MachineInfo is what is known of a pinned machine.
 type MachineInfo struct {
-	Server   string    `json:"server"`
+	Server   string    `json:"server"` // its name; of a node as NodeName
 	Words    string    `json:"words"`
 	Digits   string    `json:"digits"`
 	Art      []string  `json:"art"`
@@ -301,29 +300,30 @@ type History struct {
 	Last    time.Time `json:"quiet_until,omitzero"`
 }
 
-// Machine is what is known of the machine behind a pinned server. No server is
-// asked.
+// Machine is what is known of the machine behind a pinned server, or of a node.
+// Nobody is asked.
 func (a *App) Machine(name string) (MachineInfo, error) {
-	s, err := a.pinnedServer(name)
+	p, _, err := a.pin(name)
 	if err != nil {
 		return MachineInfo{}, err
 	}
-	out := MachineInfo{Server: name, Held: s.Machine.Held, History: []History{}, Art: []string{}}
-	if len(s.AKName) > 0 {
-		f := IdentityOf(s.Machine.EK, s.AKName, s.Signers)
-		ek := id.Of(s.Machine.EK)
+	m := p.Machine
+	out := MachineInfo{Server: name, Held: m.Held, History: []History{}, Art: []string{}}
+	if len(p.AKName) > 0 {
+		f := IdentityOf(m.EK, p.AKName, p.Signers)
+		ek := id.Of(m.EK)
 		out.Words, out.Digits, out.Art = Words(f), Digits(f), Art(f)
-		out.EK, out.AK = fmt.Sprintf("%x", ek[:]), fmt.Sprintf("%x", s.AKName)
+		out.EK, out.AK = fmt.Sprintf("%x", ek[:]), fmt.Sprintf("%x", p.AKName)
 	}
-	if e := s.Machine.Enrolled; e != nil {
+	if e := m.Enrolled; e != nil {
 		out.Enrolled = time.Unix(e.At, 0).UTC().Format(time.RFC3339)
 	}
-	if g := s.Machine.Good; g != nil {
+	if g := m.Good; g != nil {
 		out.Good = time.Unix(g.At, 0).UTC().Format(time.RFC3339)
 	}
-	for _, h := range s.Machine.History {
+	for _, h := range m.History {
 		e := History{At: time.Unix(h.At, 0).UTC(), Word: h.Word, Broken: h.Broken, Resets: h.Resets, Version: h.Version, Changed: append([]uint8{}, h.Changed...), Note: h.Note}
-		if q, ok := s.Machine.Quiet[h.At]; ok {
+		if q, ok := m.Quiet[h.At]; ok {
 			e.Times, e.Last = q.Times, time.Unix(q.Last, 0).UTC()
 		}
 		out.History = append(out.History, e)
@@ -331,82 +331,59 @@ func (a *App) Machine(name string) (MachineInfo, error) {
 	return out, nil
 }
 
-func (a *App) pinnedServer(name string) (s vault.Server, err error) {
-	ok := false
-	if err := a.view(func(st vault.State) { s, ok = st.Servers[name] }); err != nil {
-		return s, err
-	}
-	if !ok {
-		return s, fmt.Errorf("%w: server %q; pin it first: server add CODE", ErrName, name)
-	}
-	return s, nil
-}
-
-// changeMachine changes what is known of a machine.
-func (a *App) changeMachine(name string, change func(*vault.Server) error) error {
-	err := a.update(func(st *vault.State) error {
-		s, ok := st.Servers[name]
-		if !ok {
-			return fmt.Errorf("%w: server %q; pin it first: server add CODE", ErrName, name)
-		}
-		if err := change(&s); err != nil {
-			return err
-		}
-		st.Servers[name] = s
-		return nil
-	})
+// changeMachine changes what is known of a machine, and ends its connections.
+func (a *App) changeMachine(name string, change func(*vault.Pinned)) error {
+	err := a.changePin(name, change)
 	if err == nil {
 		a.forget(name)
 	}
 	return err
 }
 
-// Resume lets jobs go to a server again, after a person looked at what changed.
+// Resume lets jobs go to a machine again, after a person looked at what changed.
 func (a *App) Resume(name string) (why string, err error) {
-	err = a.changeMachine(name, func(s *vault.Server) error {
-		why, s.Machine.Held = s.Machine.Held, ""
+	err = a.changeMachine(name, func(p *vault.Pinned) {
+		why, p.Machine.Held = p.Machine.Held, ""
 		if why == "" {
-			return nil
+			return
 		}
-		s.Machine.History = append(s.Machine.History, vault.Judged{At: a.Now().Unix(), Word: "resumed", Note: "a person resumed it: " + why})
-		s.Machine = trimmed(s.Machine)
-		return nil
+		p.Machine.History = append(p.Machine.History, vault.Judged{At: a.Now().Unix(), Word: "resumed", Note: "a person resumed it: " + why})
+		p.Machine = trimmed(p.Machine)
 	})
 	return why, err
 }
 
-// ForgetMachine takes the next machine behind a server's pin for the right one:
-// after a TPM was replaced, and its new identity compared by another channel.
+// ForgetMachine takes the next machine behind a pin for the right one: after a
+// TPM was replaced, and its new identity compared by another channel.
 func (a *App) ForgetMachine(name string) error {
-	return a.changeMachine(name, func(s *vault.Server) error {
-		m := vault.Machine{Deny: s.Machine.Deny, Manifest: s.Machine.Manifest, Roots: s.Machine.Roots, Held: s.Machine.Held, History: s.Machine.History, Quiet: s.Machine.Quiet}
+	return a.changeMachine(name, func(p *vault.Pinned) {
+		old := p.Machine
+		m := vault.Machine{Deny: old.Deny, Manifest: old.Manifest, Roots: old.Roots, Held: old.Held, History: old.History, Quiet: old.Quiet}
 		m.History = append(m.History, vault.Judged{At: a.Now().Unix(), Word: "forgotten", Note: "a person forgot its identity"})
-		s.AKName, s.Machine = nil, trimmed(m)
-		return nil
+		p.AKName, p.Machine = nil, trimmed(m)
 	})
 }
 
-// held refuses a job for a server whose jobs are suspended.
+// held refuses a job for a machine whose jobs are suspended.
 func (a *App) held(name string) error {
-	s, err := a.pinnedServer(name)
+	p, _, err := a.pin(name)
 	if err != nil {
 		return err
 	}
-	if s.Machine.Held != "" {
-		return fmt.Errorf("%w: server %q: %s", ErrHeld, name, s.Machine.Held)
+	if p.Machine.Held != "" {
+		return fmt.Errorf("%w: %s: %s", ErrHeld, called(name), p.Machine.Held)
 	}
 	return nil
 }
 
-// SetRoots accepts one more maker for a server, or with nil only the shipped
+// SetRoots accepts one more maker for a machine, or with nil only the shipped
 // ones.
 func (a *App) SetRoots(name string, r *attest.Root) error {
-	return a.changeMachine(name, func(s *vault.Server) error {
+	return a.changeMachine(name, func(p *vault.Pinned) {
 		if r == nil {
-			s.Machine.Roots = nil
-			return nil
+			p.Machine.Roots = nil
+			return
 		}
-		s.Machine.Roots = append(s.Machine.Roots, *r)
-		return nil
+		p.Machine.Roots = append(p.Machine.Roots, *r)
 	})
 }

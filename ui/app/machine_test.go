@@ -30,7 +30,7 @@ func proved() *attest.Verdict {
 func TestLearn(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	script := &channel.Transcript{Enrolled: &attest.Enrolment{AKName: []byte("ak"), At: now.Unix()}}
-	known, keep := learn(vault.Server{}, proved(), script, now)
+	known, keep := learn(vault.Pinned{}, proved(), script, now)
 	if !keep || string(known.AKName) != "ak" || string(known.Machine.EK) != "ek" || known.Version != 3 || known.Machine.Held != "" ||
 		known.Machine.History[0].Note != "first seen; credential activated" || known.Machine.Enrolled == nil {
 		t.Fatalf("first: %+v", known)
@@ -69,13 +69,13 @@ func TestLearn(t *testing.T) {
 	// A machine that was never good is refused without suspending anything.
 	v := proved()
 	v.Links[3].State = attest.Fail
-	if got, _ := learn(vault.Server{}, v, nil, now); got.Machine.Held != "" || len(got.AKName) != 0 {
+	if got, _ := learn(vault.Pinned{}, v, nil, now); got.Machine.Held != "" || len(got.AKName) != 0 {
 		t.Errorf("never good: %+v", got)
 	}
 }
 
 func TestHistoryIsBounded(t *testing.T) {
-	s, now := vault.Server{}, time.Unix(0, 0)
+	s, now := vault.Pinned{}, time.Unix(0, 0)
 	for i := range vault.MaxHistory + 20 {
 		v := proved()
 		v.Boot.ResetCount = uint32(i)

@@ -39,7 +39,10 @@ func (a *App) AddServer(name string, code api.Code, signers []ed25519.PublicKey,
 	if threshold < 1 {
 		threshold = max(len(signers), 1)
 	}
-	n := vault.Server{Addr: code.Addr, Pin: code.Pin, Product: Product, Threshold: threshold, Added: a.Now().Unix()}
+	if IsNode(name) {
+		return ServerInfo{}, fmt.Errorf("%w: server %q: a name that begins with %s is that of a node", ErrInput, name, nodePrefix)
+	}
+	n := vault.Server{Addr: code.Addr, Pin: code.Pin, Pinned: vault.Pinned{Product: Product, Threshold: threshold}, Added: a.Now().Unix()}
 	for _, k := range signers {
 		n.Signers = append(n.Signers, bytes.Clone(k))
 	}
@@ -88,19 +91,8 @@ func changed(old, n vault.Server) string {
 		return fmt.Sprintf("address was %s, now %s", old.Addr, n.Addr)
 	case old.Pin != n.Pin:
 		return fmt.Sprintf("TLS key was %s, now %s", pinText(old.Pin), pinText(n.Pin))
-	case old.MinRoot != n.MinRoot:
-		return fmt.Sprintf("required root was %s, now %s", attest.RootKind(old.MinRoot), attest.RootKind(n.MinRoot))
-	case old.Threshold != n.Threshold:
-		return fmt.Sprintf("%d signatures were needed, now %d", old.Threshold, n.Threshold)
-	case len(old.Signers) != len(n.Signers):
-		return "the manifest signers differ"
 	}
-	for i := range old.Signers {
-		if !bytes.Equal(old.Signers[i], n.Signers[i]) {
-			return "the manifest signers differ"
-		}
-	}
-	return ""
+	return differs(old.Pinned, n.Pinned)
 }
 
 // pinText writes a pin as pairing codes do.
@@ -125,7 +117,12 @@ func (a *App) Servers() ([]ServerInfo, error) {
 // Attest opens a fresh connection to a pinned server, demands evidence and
 // judges it. When the verdict is not OK the error wraps attest.ErrRefused, the
 // verdict is still returned, and nothing but the challenge was sent.
+//
+// Of a node, named by NodeName, the project is asked through which it was pinned.
 func (a *App) Attest(ctx context.Context, name string) (*attest.Verdict, error) {
+	if IsNode(name) {
+		return a.attestKnown(ctx, name)
+	}
 	c, err := a.attested(name)
 	if err != nil {
 		return nil, err
@@ -196,7 +193,7 @@ func (a *App) client(k clientKey) (*api.Client, error) {
 		if len(s.Signers) == 0 {
 			return nil, fmt.Errorf("%w: server %q is pinned for storage only; say whose manifests you accept: server add CODE --signer KEY --root KIND", ErrInput, k.server)
 		}
-		p := policyOf(s)
+		p := policyOf(s.Pinned, s.Log)
 		cfg.Policy = &p
 	}
 	cfg.OnVerdict = func(v *attest.Verdict, t *channel.Transcript) {
