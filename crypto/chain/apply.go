@@ -2,6 +2,7 @@ package chain
 
 import (
 	"bytes"
+	"crypto/ecdh"
 	"fmt"
 	"time"
 
@@ -202,16 +203,69 @@ func (n *State) grant(l *Link, may right) error {
 	if err := doc.Decode(l.Body, &b); err != nil {
 		return err
 	}
-	a, err := OpenAccount(b.Node)
+	g, err := b.grant(id.Of(l.Body))
 	if err != nil {
 		return err
 	}
-	if a.Kind != Node {
-		return fmt.Errorf("a grant is for a node, %s is a %s", a.UID.Short(), a.Kind)
-	}
-	name := id.Of(l.Body)
-	n.Grants[name] = Grant{ID: name, Node: a, NotAfter: time.Unix(b.NotAfter, 0), By: l.Author}
+	g.By, g.Seq = l.Author, l.Seq
+	n.Grants[g.ID] = g
 	return may(OpGrant)
+}
+
+// OpenGrant reads the body of the grant link that jobs name i. It says what was
+// granted, not that somebody who may grant did.
+func OpenGrant(raw []byte, i id.ID) (Grant, error) {
+	var b GrantBody
+	if id.Of(raw) != i {
+		return Grant{}, fmt.Errorf("%w: this is %s, not %s", ErrGrant, id.Of(raw).Short(), i.Short())
+	}
+	if err := doc.Decode(raw, &b); err != nil {
+		return Grant{}, fmt.Errorf("%w: %w", ErrGrant, err)
+	}
+	g, err := b.grant(i)
+	if err != nil {
+		return Grant{}, fmt.Errorf("%w: %w", ErrGrant, err)
+	}
+	return g, nil
+}
+
+func (b GrantBody) grant(name id.ID) (Grant, error) {
+	a, err := OpenAccount(b.Node)
+	if err != nil {
+		return Grant{}, err
+	}
+	if a.Kind != Node {
+		return Grant{}, fmt.Errorf("a grant is for a node, %s is a %s", a.UID.Short(), a.Kind)
+	}
+	return Grant{ID: name, Node: a, NotAfter: time.Unix(b.NotAfter, 0), Key: b.Key, AKName: b.AKName, Op: b.Op, Models: b.Models}, b.check()
+}
+
+// maxAKName is a TPM name with the longest hash.
+const maxAKName = 2 + 64
+
+// check holds what a grant says of a machine and of jobs against the format.
+func (b GrantBody) check() error {
+	switch {
+	case (len(b.Key) == 0) != (len(b.AKName) == 0):
+		return fmt.Errorf("fields key and ak_name go together: they have %d and %d bytes", len(b.Key), len(b.AKName))
+	case len(b.AKName) > maxAKName:
+		return fmt.Errorf("field ak_name has %d bytes, limit %d", len(b.AKName), maxAKName)
+	case b.Op > GrantBlind:
+		return fmt.Errorf("field op is %d, which this program does not know", b.Op)
+	case len(b.Models) > MaxGrantModels:
+		return fmt.Errorf("field models has %d entries, limit %d", len(b.Models), MaxGrantModels)
+	}
+	if len(b.Key) > 0 {
+		if _, err := ecdh.P256().NewPublicKey(b.Key); err != nil {
+			return fmt.Errorf("field key is no uncompressed point on P-256")
+		}
+	}
+	for i := 1; i < len(b.Models); i++ {
+		if id.Compare(b.Models[i-1], b.Models[i]) >= 0 {
+			return fmt.Errorf("field models does not ascend")
+		}
+	}
+	return nil
 }
 
 func (n *State) ungrant(l *Link, may right) error {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -316,11 +317,69 @@ func TestAccountNewsInAProject(t *testing.T) {
 	}
 }
 
+// A grant says which key of which machine, and which models; each field is held
+// against the format, and none changes what a grant without them is.
+func TestGrantOfAMachine(t *testing.T) {
+	alice, node := newActor(t, Person, "alice"), newActor(t, Node, "n")
+	s := start(t, alice)
+	good := attested(node.acc)
+	next := s.must(t, alice, KindGrant, good)
+	name := must(GrantID(good))
+	g, err := next.GrantFor(name, node.acc.UID, time.Unix(9, 0))
+	if err != nil || !bytes.Equal(g.Key, good.Key) || !bytes.Equal(g.AKName, good.AKName) || g.Op != GrantBlind || !reflect.DeepEqual(g.Body(), good) {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	if !g.Allows(id.ID{1}) || g.Allows(id.ID{3}) || !(Grant{}).Allows(id.ID{3}) {
+		t.Error("models")
+	}
+	raw := must(doc.Encode(good))
+	if got, err := OpenGrant(raw, name); err != nil || got.ID != name || !bytes.Equal(got.Key, good.Key) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := OpenGrant(raw, id.ID{1}); !errors.Is(err, ErrGrant) {
+		t.Errorf("another grant: %v", err)
+	}
+	plain := GrantBody{Node: node.acc.Raw, NotAfter: 2000}
+	if enc := must(doc.Encode(plain)); enc[0] != 0xA2 {
+		t.Errorf("a plain grant has other bytes: %x", enc[:4])
+	}
+	many := make([]id.ID, MaxGrantModels+1)
+	for i := range many {
+		many[i] = id.ID{byte(i)}
+	}
+	for name, change := range map[string]func(*GrantBody){
+		"key without AK":           func(b *GrantBody) { b.AKName = nil },
+		"AK without key":           func(b *GrantBody) { b.Key = nil },
+		"AK name too long":         func(b *GrantBody) { b.AKName = make([]byte, maxAKName+1) },
+		"key off the curve":        func(b *GrantBody) { b.Key = bytes.Clone(b.Key); b.Key[64] ^= 1 },
+		"key cut":                  func(b *GrantBody) { b.Key = b.Key[:64] },
+		"key compressed":           func(b *GrantBody) { b.Key = append([]byte{2 + b.Key[64]&1}, b.Key[1:33]...) },
+		"unknown operation":        func(b *GrantBody) { b.Op = GrantBlind + 1 },
+		"models do not ascend":     func(b *GrantBody) { b.Models = []id.ID{{2}, {1}} },
+		"a model twice":            func(b *GrantBody) { b.Models = []id.ID{{1}, {1}} },
+		"more models than allowed": func(b *GrantBody) { b.Models = many },
+	} {
+		bad := good
+		change(&bad)
+		l := s.forge(alice, KindGrant, must(doc.Encode(bad)))
+		if _, err := s.Next(must(doc.Sign(LinkType, l, alice.key().signers(true)...))); !errors.Is(err, ErrLink) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := OpenGrant(must(doc.Encode(bad)), must(GrantID(bad))); !errors.Is(err, ErrGrant) {
+			t.Errorf("%s, opened alone: %v", name, err)
+		}
+	}
+	edge := good
+	edge.Models, edge.Op = many[:MaxGrantModels], 0
+	s.must(t, alice, KindGrant, edge)
+}
+
 // A state comes back from its snapshot as it was, and goes on; any other bytes
 // are refused.
 func TestSnapshot(t *testing.T) {
 	alice, bob, node := newActor(t, Person, "alice"), newActor(t, Person, "bob"), newActor(t, Node, "n")
 	s := start(t, alice).must(t, alice, KindAdd, bob.add(Writer)).must(t, alice, KindGrant, GrantBody{Node: node.acc.Raw, NotAfter: 100})
+	s = s.must(t, alice, KindGrant, attested(node.acc))
 	s = s.must(t, alice, KindInvite, InviteBody{ID: InviteID{1}, Role: Reader, NotAfter: 100})
 	s = s.must(t, alice, KindDelegate, DelegateBody{To: bob.acc.UID, Ops: []Op{OpGrant}, NotAfter: 100})
 	s = s.must(t, alice, KindAdd, newActor(t, Person, "carol").add(Auditor))
@@ -337,7 +396,7 @@ func TestSnapshot(t *testing.T) {
 		t.Fatal("another root")
 	}
 	again, name2, _ := got.Snapshot()
-	if !bytes.Equal(raw, again) || name != name2 || !reflect.DeepEqual(got.Former[bob.acc.UID], s.Former[bob.acc.UID]) {
+	if !bytes.Equal(raw, again) || name != name2 || !reflect.DeepEqual(got.Former[bob.acc.UID], s.Former[bob.acc.UID]) || !reflect.DeepEqual(bodies(got), bodies(s)) {
 		t.Fatal("a snapshot of the snapshot is another one")
 	}
 	got.must(t, alice, KindRotate, RotateBody{epoch(3)})
@@ -378,4 +437,13 @@ func TestVersion1GoesOn(t *testing.T) {
 		t.Errorf("version 1 after version 2: %v", err)
 	}
 	two.must(t, alice, KindRemove, RemoveBody{bob.acc.UID, epoch(2)})
+}
+
+// bodies is what s says of its grants, without what an account caches.
+func bodies(s *State) map[id.ID]string {
+	out := map[id.ID]string{}
+	for k, g := range s.Grants {
+		out[k] = fmt.Sprint(g.Body(), g.Seq, g.By, g.ID)
+	}
+	return out
 }

@@ -55,6 +55,12 @@ type grantShot struct {
 	Node     []byte `cbor:"2,keyasint"`
 	NotAfter int64  `cbor:"3,keyasint"`
 	By       UID    `cbor:"4,keyasint"`
+
+	Key    []byte  `cbor:"5,keyasint,omitempty"`
+	AKName []byte  `cbor:"6,keyasint,omitempty"`
+	Op     GrantOp `cbor:"7,keyasint,omitempty"`
+	Models []id.ID `cbor:"8,keyasint,omitempty"`
+	Seq    uint64  `cbor:"9,keyasint,omitempty"`
 }
 
 type inviteShot struct {
@@ -79,7 +85,7 @@ func (s *State) Snapshot() ([]byte, id.ID, error) {
 		Members: shoot(s.Members), Former: shoot(s.Former), Epochs: s.Epochs, Index: s.Index, Due: s.Due, Last: s.Last, Clock: s.Clock}
 	for _, k := range slices.SortedFunc(maps.Keys(s.Grants), id.Compare) {
 		g := s.Grants[k]
-		x.Grants = append(x.Grants, grantShot{k, g.Node.Raw, g.NotAfter.Unix(), g.By})
+		x.Grants = append(x.Grants, grantShot{k, g.Node.Raw, g.NotAfter.Unix(), g.By, g.Key, g.AKName, g.Op, g.Models, g.Seq})
 	}
 	for k, v := range s.Invites {
 		x.Invites = append(x.Invites, inviteShot{k, v.Role, v.NotAfter.Unix(), v.By})
@@ -140,7 +146,7 @@ func (x snapshot) restore(s *State) error {
 		if err != nil {
 			return err
 		}
-		s.Grants[g.ID] = Grant{ID: g.ID, Node: a, NotAfter: time.Unix(g.NotAfter, 0), By: g.By}
+		s.Grants[g.ID] = Grant{ID: g.ID, Node: a, NotAfter: time.Unix(g.NotAfter, 0), By: g.By, Key: g.Key, AKName: g.AKName, Op: g.Op, Models: g.Models, Seq: g.Seq}
 	}
 	for _, v := range x.Invites {
 		s.Invites[v.ID] = Invite{Role: v.Role, NotAfter: time.Unix(v.NotAfter, 0), By: v.By}

@@ -29,6 +29,24 @@ type Grant struct {
 	Node     *Account
 	NotAfter time.Time
 	By       UID
+	Seq      uint64 // of the link that made it; 0 in states of before this was kept
+
+	// Of a machine that was attested; else nil. See GrantBody.
+	Key    []byte
+	AKName []byte
+
+	Op     GrantOp // 0: GrantBlind
+	Models []id.ID // empty: any
+}
+
+// Allows reports whether a job of this grant may name model.
+func (g Grant) Allows(model id.ID) bool {
+	return len(g.Models) == 0 || slices.Contains(g.Models, model)
+}
+
+// Body is the link's body: its encoding has the hash ID.
+func (g Grant) Body() GrantBody {
+	return GrantBody{Node: g.Node.Raw, NotAfter: g.NotAfter.Unix(), Key: g.Key, AKName: g.AKName, Op: g.Op, Models: g.Models}
 }
 
 // Invite is an open invitation.

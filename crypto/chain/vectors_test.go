@@ -2,6 +2,7 @@ package chain
 
 import (
 	"bytes"
+	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
@@ -113,7 +114,15 @@ func story(t *testing.T) []vector {
 	two := must(alice.acc.AddDevice(alice.author(), req, 5))
 	alice.acc = two
 	do(alice, KindAccount, AccountBody{})
+	do(alice, KindGrant, attested(node))
 	return out
+}
+
+// attested is a grant to a machine whose TPM has a key, for two models.
+func attested(node *Account) GrantBody {
+	k := must(ecdh.P256().NewPrivateKey(bytes.Repeat([]byte{7}, 32)))
+	return GrantBody{Node: node.Raw, NotAfter: 2000, Key: k.PublicKey().Bytes(), AKName: append([]byte{0, 11}, make([]byte, 32)...),
+		Op: GrantBlind, Models: []id.ID{{1}, {2}}}
 }
 
 func fixedLaptop(t *testing.T, u UID) (Key, []byte) {

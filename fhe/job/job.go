@@ -46,6 +46,9 @@ type JobDoc struct {
 	MinIsolation uint8    `cbor:"8,keyasint"`
 	NotAfter     int64    `cbor:"9,keyasint"`  // Unix seconds
 	Nonce        [16]byte `cbor:"10,keyasint"` // makes every job's id its own
+
+	// For a grant to a machine's key: the key of this job, sealed to it for Terms.
+	Release []byte `cbor:"11,keyasint,omitempty"`
 }
 
 // BatchSet lists the ciphertext batches of a job, or of its result, in order.
@@ -66,6 +69,9 @@ type Result struct {
 	Isolation uint8  `cbor:"7,keyasint"`
 	Engine    string `cbor:"8,keyasint"` // program and library version
 	Millis    int64  `cbor:"9,keyasint"` // the node's own measure; not checked
+
+	// That the machine which was granted opened the job's key: see Prove.
+	Proof []byte `cbor:"10,keyasint,omitempty"`
 }
 
 // Blobs is where a runner reads and writes, by content id. Get checks that the

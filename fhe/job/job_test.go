@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"reflect"
 	"testing"
 
 	"cipherdeck/crypto/doc"
@@ -41,7 +42,7 @@ func TestEveryBitOfAResultCounts(t *testing.T) {
 	name, j, r, key := asked(t)
 	raw := sign(t, r, key)
 	got, err := job.OpenResult(raw, name, j, key.Public())
-	if err != nil || got != r {
+	if err != nil || !reflect.DeepEqual(got, r) {
 		t.Fatalf("control: %+v, %v", got, err)
 	}
 	for i := range raw {

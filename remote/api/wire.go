@@ -134,6 +134,7 @@ type Lease struct {
 	Doc         []byte   `json:"doc"`                   // doc.Signed of a job.JobDoc
 	Author      []byte   `json:"author"`                // signed account genesis of who asked
 	AuthorLinks [][]byte `json:"authorLinks,omitempty"` // and the links after it
+	Grant       []byte   `json:"grant,omitempty"`       // body of the grant, for a job with a release
 	Token       string   `json:"token"`
 	Attempt     int      `json:"attempt"`
 	Seconds     int      `json:"seconds"` // until it ends, counted from now: clocks may differ

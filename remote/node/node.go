@@ -15,6 +15,11 @@
 // there is nothing on a node to take, and its results name the job that they
 // answer, so that none can pass for that of another.
 //
+// A job may be for the key of a machine that was granted (attest/grant). Then the
+// node opens the job's key first, and its result is proven with it; before that it
+// sees that the grant is for this node, this key and the job's model. Who signed
+// that grant it does not see, as it does not see who the author is.
+//
 // The node connects to the server, never the other way round, so it works from
 // behind any firewall. It keeps nothing on disk and logs no payload. Jobs run
 // in the node's own process (job.IsolationProcess); a sandbox is not built.
@@ -36,6 +41,7 @@ type Node struct {
 	Client   *api.Client
 	Runner   job.Runner
 	Identity ed25519.PrivateKey // the device key of the node's account
+	Keys     Keys               // the machine's key in its TPM, a *grant.Key; nil: it has none
 	Log      *slog.Logger       // nil: silent
 	Now      func() time.Time   // nil: time.Now
 }

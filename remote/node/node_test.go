@@ -64,8 +64,13 @@ func start(t *testing.T) *setup {
 // run runs the node until stop.
 func (s *setup) run(t *testing.T, r runner) (stop func()) {
 	t.Helper()
+	return s.runNode(t, node.Node{Runner: r})
+}
+
+func (s *setup) runNode(t *testing.T, n node.Node) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	n := node.Node{Client: rt.Client(t, s.srv, s.node), Runner: r, Identity: s.node.Key}
+	n.Client, n.Identity = rt.Client(t, s.srv, s.node), s.node.Key
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
 	stopped := false

@@ -23,6 +23,11 @@ func (n Node) run(ctx context.Context, l api.Lease, p progress.Sink) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
+	key, err := n.release(l, j)
+	if err != nil {
+		return nil, err
+	}
+	defer key.wipe()
 	end := time.Unix(j.NotAfter, 0)
 	ctx, cancel := context.WithTimeoutCause(ctx, end.Sub(n.Now()), ErrLate)
 	defer cancel()
@@ -34,6 +39,9 @@ func (n Node) run(ctx context.Context, l api.Lease, p progress.Sink) ([]byte, er
 		return nil, err
 	}
 	res.Job = l.Job
+	if res.Proof, err = key.prove(res); err != nil {
+		return nil, err
+	}
 	return doc.Sign(job.ResultType, res, n.Identity)
 }
 

@@ -201,9 +201,16 @@ func (p *Project) Add(t testing.TB, w Who, r chain.Role) {
 }
 
 // GrantTo lets node run jobs for an hour.
-func (p *Project) GrantTo(t testing.TB, node Who) {
+func (p *Project) GrantTo(t testing.TB, node Who) { p.GrantKey(t, node, nil) }
+
+// GrantKey lets node run jobs for an hour, with a key of its TPM unless that is
+// nil, and for these models, ascending, or any.
+func (p *Project) GrantKey(t testing.TB, node Who, key []byte, models ...id.ID) {
 	t.Helper()
-	b := chain.GrantBody{Node: node.Raw, NotAfter: time.Now().Add(time.Hour).Unix()}
+	b := chain.GrantBody{Node: node.Raw, NotAfter: time.Now().Add(time.Hour).Unix(), Key: key, Models: models}
+	if key != nil {
+		b.AKName = append([]byte{0, 11}, make([]byte, 32)...)
+	}
 	var err error
 	if p.Grant, err = chain.GrantID(b); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"cipherdeck/attest/grant"
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
@@ -77,6 +78,14 @@ func (j *jobs) check(ctx context.Context, s *chain.State, d job.JobDoc) (chain.U
 	}
 	if _, err := s.GrantFor(d.Grant, g.Node.UID, j.now()); err != nil {
 		return chain.UID{}, invalid("grant", "%v", err)
+	}
+	switch {
+	case len(g.Key) == 0 && len(d.Release) > 0:
+		return chain.UID{}, invalid("release", "grant %s is for no key of a machine", d.Grant.Short())
+	case len(g.Key) > 0 && len(d.Release) != grant.SealedSize:
+		return chain.UID{}, invalid("release", "%d bytes; grant %s is for a key of a machine, and wants the job's key sealed to it, %d bytes", len(d.Release), d.Grant.Short(), grant.SealedSize)
+	case !g.Allows(d.Model):
+		return chain.UID{}, invalid("model", "grant %s is not for model %s", d.Grant.Short(), d.Model.Short())
 	}
 	need := []id.ID{d.Plan, d.Model, d.Inputs}
 	if !d.Keys.IsZero() {
@@ -195,9 +204,31 @@ func (j *jobs) start(ctx context.Context, node *chain.Account, l store.Lease) (*
 	if err != nil {
 		return nil, errors.Join(err, j.queue.Retry(ctx, l, rest, "could not start"))
 	}
+	granted, err := j.granted(ctx, n, &r)
+	if err != nil {
+		return nil, errors.Join(err, j.queue.Retry(ctx, l, rest, "could not start"))
+	}
 	j.leases.note(n, node.UID, until)
 	return &api.Lease{Project: n.project, Job: n.job, Doc: r.Raw, Author: author.Raw, AuthorLinks: author.Links, Token: l.Token,
-		Attempt: r.Attempt, Seconds: int(j.length / time.Second)}, nil
+		Attempt: r.Attempt, Seconds: int(j.length / time.Second), Grant: granted}, nil
+}
+
+// granted is the body of the grant of a job that is for a key of a machine, so
+// that the node sees what it was granted; nil for others.
+func (j *jobs) granted(ctx context.Context, n jobName, r *record) ([]byte, error) {
+	d, err := r.doc()
+	if err != nil || len(d.Release) == 0 {
+		return nil, err
+	}
+	h, err := j.projects.get(ctx, n.project)
+	if err != nil {
+		return nil, err
+	}
+	g, ok := h.state.Grants[d.Grant]
+	if !ok {
+		return nil, nil // it ended just now: the next report ends the job
+	}
+	return doc.Encode(g.Body())
 }
 
 // rest is how long a job waits that could not be started for a reason of the

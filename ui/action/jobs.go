@@ -138,6 +138,9 @@ func OutcomeLines(o *app.Outcome) []string {
 	if o.HasTruth {
 		out = append(out, fmt.Sprintf("AUC encrypted %.4f, in clear %.4f, base rate %.4f", o.AUC, o.AUCClear, o.BaseRate))
 	}
+	if o.Proven {
+		out = append(out, "proven by the key in the node's TPM, which opens in the state that was granted only, and until its next restart")
+	}
 	return append(out,
 		fmt.Sprintf("largest error of a logit %.2g, promised %.2g", o.MaxError, o.ErrorBound),
 		fmt.Sprintf("%d canaries came back right; a node that alters 1 %% / 5 %% / 20 %% of a batch is caught with probability %.2f / %.2f / %.4f", o.Canaries, o.Caught.One, o.Caught.Five, o.Caught.Twenty),

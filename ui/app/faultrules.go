@@ -218,6 +218,7 @@ func resultFaults() []faultRule {
 		{fhe.ErrCanary, "canary", ExitRejected, cureOtherNode},
 		{ErrRejected, "rejected", ExitRejected, cureOtherNode},
 		{job.ErrMismatch, "wrong-result", ExitRejected, cureOtherNode},
+		{job.ErrProof, "not-proven", ExitRejected, "take nothing from it: somebody answered in the node's name from another machine, or the node's program is too old; attest the node and grant it again"},
 	}
 }
 

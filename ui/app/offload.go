@@ -116,16 +116,40 @@ func chainShort(uid string) string {
 	return uid
 }
 
-// At finds node among the nodes that p grants, and says how to reach it.
+// At finds node among the nodes that p grants, and says how to reach it. A grant
+// to a key in its TPM goes before one without, so that nobody falls back to less
+// by chance; of several the newest counts.
 func (a *App) At(p *project.Project, node chain.UID) (Where, error) {
 	server, err := a.ServerOf(p)
 	if err != nil {
 		return Where{}, err
 	}
-	for i, g := range p.State().Grants {
-		if g.Node.UID == node && a.Now().Before(g.NotAfter) {
-			return Where{Server: server, Node: g.Node, Grant: i}, nil
-		}
+	if g, ok := best(p.State().Grants, node, a.Now()); ok {
+		return Where{Server: server, Node: g.Node, Grant: g.ID, Key: g.Key, Models: g.Models}, nil
 	}
 	return Where{}, fmt.Errorf("%w: %s in this project; an admin can: grant PROJECT %s", chain.ErrGrant, node.Short(), node)
 }
+
+func best(grants map[id.ID]chain.Grant, node chain.UID, now time.Time) (top chain.Grant, found bool) {
+	for _, g := range grants {
+		if g.Node.UID != node || !now.Before(g.NotAfter) {
+			continue
+		}
+		if !found || better(g, top) {
+			top, found = g, true
+		}
+	}
+	return top, found
+}
+
+func better(g, than chain.Grant) bool {
+	if keyed, other := len(g.Key) > 0, len(than.Key) > 0; keyed != other {
+		return keyed
+	}
+	if g.Seq != than.Seq {
+		return g.Seq > than.Seq
+	}
+	return id.Compare(g.ID, than.ID) > 0
+}
+
+func (w Where) allows(model id.ID) bool { return chain.Grant{Models: w.Models}.Allows(model) }

@@ -361,7 +361,7 @@ func (a *App) GrantNode(ctx context.Context, p *project.Project, node chain.UID,
 	if err != nil {
 		return id.ID{}, err
 	}
-	g, err := p.Grant(ctx, acc, a.Now().Add(life))
+	g, err := p.Grant(ctx, project.Granting{Node: acc, Until: a.Now().Add(life)})
 	if err != nil {
 		return g, err
 	}

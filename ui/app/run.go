@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"time"
 
+	"cipherdeck/attest/grant"
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/doc"
 	"cipherdeck/crypto/id"
@@ -29,6 +30,9 @@ type Where struct {
 	Server string         // else: through this pinned server
 	Node   *chain.Account // by this node
 	Grant  id.ID          // under this grant
+
+	Key    []byte  // of the grant: jobs are for this key in the node's TPM; nil: for any machine
+	Models []id.ID // of the grant: none: any
 }
 
 // Outcome is what a run gave and what it took.
@@ -51,6 +55,7 @@ type Outcome struct {
 	Seconds    Times   `json:"seconds"`
 	RowsPerSec float64 `json:"rows_per_second"` // encrypt to scores, end to end
 	Engine     string  `json:"engine"`
+	Proven     bool    `json:"proven"` // by the node's TPM key, which opens in the state that was granted only
 
 	Scores []float64 `json:"-"` // probabilities, in the order of the rows
 }
@@ -100,6 +105,7 @@ func (a *App) run(ctx context.Context, p *project.Project, w *Work, at Where, si
 		}
 	}()
 	r := run{a: a, w: w, h: h, out: out, blobs: count, sink: sink}
+	defer clear(r.key[:])
 	start := a.Now()
 	j, sets, err := r.send(ctx, p.ID(), at)
 	if err != nil {
@@ -108,6 +114,9 @@ func (a *App) run(ctx context.Context, p *project.Project, w *Work, at Where, si
 	sent := a.Now()
 	res, err := compute(ctx, j, out)
 	if err != nil {
+		return out, err
+	}
+	if err := r.proven(at, res); err != nil {
 		return out, err
 	}
 	done := a.Now()
@@ -130,6 +139,7 @@ type run struct {
 	out   *Outcome
 	blobs job.Blobs
 	sink  progress.Sink
+	key   [grant.KeySize]byte // of this job, where the grant is for a machine's key
 }
 
 // send encrypts and uploads everything that the job names.
@@ -143,7 +153,10 @@ func (r *run) send(ctx context.Context, pid id.ID, at Where) (job.JobDoc, []*hol
 	if j.Plan, err = r.blobs.Put(ctx, core); err != nil {
 		return j, nil, err
 	}
-	if j.Model, err = r.blobs.Put(ctx, r.w.model); err != nil {
+	if j.Model = id.Of(r.w.model); !at.allows(j.Model) {
+		return j, nil, fmt.Errorf("%w: model %s is not among those of grant %s; an admin can grant the node for it", chain.ErrGrant, j.Model, at.Grant.Short())
+	}
+	if _, err = r.blobs.Put(ctx, r.w.model); err != nil {
 		return j, nil, err
 	}
 	r.sink.Phase("encrypt and send", int64(r.w.Rows()), progress.Rows)
@@ -159,8 +172,22 @@ func (r *run) send(ctx context.Context, pid id.ID, at Where) (job.JobDoc, []*hol
 	if err != nil {
 		return j, nil, err
 	}
-	j.Inputs, err = r.blobs.Put(ctx, set)
+	if j.Inputs, err = r.blobs.Put(ctx, set); err != nil || len(at.Key) == 0 {
+		return j, sets, err
+	}
+	rand.Read(r.key[:])
+	j.Release, err = grant.Seal(at.Key, j.Terms(), r.key)
 	return j, sets, err
+}
+
+// proven asks for the proof of a result, where the grant is for a machine's key.
+func (r *run) proven(at Where, res job.Result) error {
+	if len(at.Key) == 0 {
+		return nil
+	}
+	err := job.CheckProof(res, r.key)
+	r.out.Proven = err == nil
+	return err
 }
 
 // receive fetches the outputs of a result and decrypts them, canaries first.

@@ -191,15 +191,27 @@ func (p *Project) report(u chain.UID, m chain.Member) Report {
 	return r
 }
 
-// Grant lets node run jobs of this project until a time, and returns the id
-// that a job names it by.
-func (p *Project) Grant(ctx context.Context, node *chain.Account, until time.Time) (id.ID, error) {
-	b := chain.GrantBody{Node: node.Raw, NotAfter: until.Unix()}
-	g, err := chain.GrantID(b)
+// Granting is what a node is granted: to run jobs of this project until a time.
+// With a key, jobs are for that key only; it must come from a verdict about the
+// machine (channel.JobKeyOf), with the name of the AK that certified it.
+type Granting struct {
+	Node   *chain.Account
+	Until  time.Time
+	Key    []byte
+	AKName []byte
+	Op     chain.GrantOp // 0: chain.GrantBlind
+	Models []id.ID       // in any order; none: any model
+}
+
+// Grant writes g down, and returns the id that a job names it by.
+func (p *Project) Grant(ctx context.Context, g Granting) (id.ID, error) {
+	models := slices.Compact(slices.SortedFunc(slices.Values(g.Models), id.Compare))
+	b := chain.GrantBody{Node: g.Node.Raw, NotAfter: g.Until.Unix(), Key: g.Key, AKName: g.AKName, Op: g.Op, Models: models}
+	i, err := chain.GrantID(b)
 	if err != nil {
 		return id.ID{}, err
 	}
-	return g, p.retry(ctx, func() error { return p.extend(ctx, chain.KindGrant, b) })
+	return i, p.retry(ctx, func() error { return p.extend(ctx, chain.KindGrant, b) })
 }
 
 // Reach is what an identity can open from everything that a server holds,

@@ -1,9 +1,14 @@
 package project
 
 import (
+	"bytes"
 	"context"
+	"crypto/ecdh"
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -306,4 +311,44 @@ func BenchmarkChain(b *testing.B) {
 			}
 		}
 	})
+}
+
+// TestGrantOfAMachine: what was granted is in the chain as it was given, models in
+// their order and once.
+func TestGrantOfAMachine(t *testing.T) {
+	p := create(t, newShelf(), person(t, "alice"))
+	_, dev, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := chain.NewAccount(chain.Node, "node", 1, nil, dev, make([]byte, 1216))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until := time.Now().Add(time.Hour)
+	plain, err := p.Grant(t.Context(), Granting{Node: node, Until: until})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyed, err := p.Grant(t.Context(), Granting{Node: node, Until: until, Key: k.PublicKey().Bytes(), AKName: make([]byte, 34),
+		Op: chain.GrantBlind, Models: []id.ID{{2}, {1}, {2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := p.State().Grants[plain]
+	if g.Key != nil || g.AKName != nil || g.Models != nil || g.Op != 0 {
+		t.Errorf("%+v", g)
+	}
+	older := g
+	g = p.State().Grants[keyed]
+	if !bytes.Equal(g.Key, k.PublicKey().Bytes()) || len(g.AKName) != 34 || g.Op != chain.GrantBlind || !slices.Equal(g.Models, []id.ID{{1}, {2}}) || g.Seq <= older.Seq {
+		t.Errorf("%+v", g)
+	}
+	if _, err := p.Grant(t.Context(), Granting{Node: node, Until: until, Key: make([]byte, 65), AKName: make([]byte, 34)}); err == nil {
+		t.Error("a key that is no point")
+	}
 }

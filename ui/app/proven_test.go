@@ -1,0 +1,254 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	gotpm "github.com/google/go-tpm/tpm2"
+
+	"cipherdeck/assets"
+	"cipherdeck/attest"
+	"cipherdeck/attest/grant"
+	"cipherdeck/attest/softtpm"
+	"cipherdeck/attest/tpm2"
+	"cipherdeck/crypto/chain"
+	"cipherdeck/crypto/doc"
+	"cipherdeck/crypto/id"
+	"cipherdeck/crypto/progress"
+	"cipherdeck/fhe/circuit"
+	"cipherdeck/fhe/job"
+	"cipherdeck/remote/api"
+	"cipherdeck/remote/node"
+	"cipherdeck/remote/remotetest"
+	"cipherdeck/remote/server"
+	"cipherdeck/vault/dataset"
+	"cipherdeck/vault/project"
+)
+
+// ward is a project on a server that is attested, with a few planned rows and a
+// node whose machine has a TPM.
+type ward struct {
+	*App
+	p    *project.Project
+	w    *Work
+	srv  *server.Server
+	node remotetest.Who
+	tpm  *softtpm.TPM
+	key  *grant.Key
+	ak   *tpm2.AK
+}
+
+func newWard(t *testing.T) *ward {
+	t.Helper()
+	w := &ward{App: openedApp(t, "alice"), node: remotetest.Node(t, "node")}
+	cfg := remotetest.Config(t.TempDir())
+	policy := remotetest.Manifest(t, cfg)
+	w.srv = remotetest.Start(t, server.Options{Config: cfg})
+	remotetest.Enrolled(t, w.srv, w.node)
+	code, err := api.ParseCode(w.srv.Code())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.AddServer("main", code, []ed25519.PublicKey{policy.Signers[0]}, 1, attest.RootSoftware); err != nil {
+		t.Fatal(err)
+	}
+	if w.p, err = w.NewProject(t.Context(), "ward", "main"); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := dataset.ReadCSV("wdbc.csv", bytes.NewReader(assets.WDBC()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.w, err = PlanFiles(RunSpec{Model: "logreg.onnx", Data: "wdbc.csv", Label: "malignant", Rows: []int{0, 1, 2, 19, 20, 21}}, assets.Model(), rows); err != nil {
+		t.Fatal(err)
+	}
+	w.boot(t)
+	return w
+}
+
+// boot starts the node's machine, again or for the first time.
+func (w *ward) boot(t *testing.T) {
+	t.Helper()
+	w.tpm = softtpm.New(softtpm.Config{Seed: [32]byte{1}})
+	var err error
+	if w.ak, err = tpm2.NewAK(w.tpm); err != nil {
+		t.Fatal(err)
+	}
+	if w.key, err = grant.NewKey(w.tpm, w.ak, attest.SHA256, []uint8{7, 14}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// grant grants the node's machine as it is.
+func (w *ward) grant(t *testing.T, models ...id.ID) Where {
+	t.Helper()
+	_, err := w.p.Grant(t.Context(), project.Granting{Node: w.node.Account, Until: w.Now().Add(time.Hour), Key: w.key.Point, AKName: w.ak.Name.Buffer, Models: models})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := w.At(w.p, w.node.UID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// during runs a job while work is done on the node's side.
+func (w *ward) during(t *testing.T, at Where, work func(ctx context.Context) error) (*Outcome, error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- work(ctx) }()
+	out, err := w.Run(t.Context(), w.p, w.w, at, progress.Discard{})
+	cancel()
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	return out, err
+}
+
+func (w *ward) honest(t *testing.T) func(context.Context) error {
+	return node.Node{Client: remotetest.Client(t, w.srv, w.node), Runner: circuit.Runner{}, Identity: w.node.Key, Keys: w.key}.Run
+}
+
+// copied answers as somebody who has the node's signing key and not its machine.
+func (w *ward) copied(t *testing.T, proof func(job.Result, job.JobDoc) ([]byte, error)) func(context.Context) error {
+	c := remotetest.Client(t, w.srv, w.node)
+	return func(ctx context.Context) error {
+		l, ok, err := c.Lease(ctx, 20*time.Second)
+		if err != nil || !ok {
+			return errors.Join(err, ctx.Err())
+		}
+		var s doc.Signed
+		var j job.JobDoc
+		if err := errors.Join(doc.Decode(l.Doc, &s), doc.Decode(s.Body, &j)); err != nil {
+			return err
+		}
+		p := c.Project(l.Project)
+		none := []byte("outputs")
+		if err := p.PutBlob(ctx, id.Of(none), int64(len(none)), bytes.NewReader(none)); err != nil {
+			return err
+		}
+		r := job.Result{V: 1, Job: l.Job, Plan: j.Plan, Model: j.Model, Inputs: j.Inputs, Outputs: id.Of(none), Isolation: job.IsolationProcess, Engine: "copied"}
+		if r.Proof, err = proof(r, j); err != nil {
+			return err
+		}
+		signed, err := doc.Sign(job.ResultType, r, w.node.Key)
+		if err != nil {
+			return err
+		}
+		return c.Complete(ctx, api.LeaseReport{Project: l.Project, Job: l.Job, Token: l.Token, Result: signed})
+	}
+}
+
+// TestProven: what a granted machine answers is proven by its key; nobody else's
+// answer is taken, whoever has the node's signing key.
+func TestProven(t *testing.T) {
+	w := newWard(t)
+	plain, err := w.GrantNode(t.Context(), w.p, w.node.UID, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := w.At(w.p, w.node.UID)
+	if err != nil || at.Grant != plain || at.Key != nil {
+		t.Fatalf("%+v, %v", at, err)
+	}
+	out, err := w.during(t, at, w.honest(t))
+	if err != nil || out.Proven {
+		t.Fatalf("a plain grant: %+v, %v", out, err)
+	}
+	if at = w.grant(t, id.Of(w.w.model)); !bytes.Equal(at.Key, w.key.Point) {
+		t.Fatalf("the grant with a key does not go first: %+v", at)
+	}
+	out, err = w.during(t, at, w.honest(t))
+	if err != nil || !out.Proven || len(out.Scores) != 6 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+
+	for name, proof := range map[string]func(job.Result, job.JobDoc) ([]byte, error){
+		"none":           func(job.Result, job.JobDoc) ([]byte, error) { return nil, nil },
+		"a guess":        func(r job.Result, _ job.JobDoc) ([]byte, error) { return r.Prove([grant.KeySize]byte{}) },
+		"the sealed key": func(r job.Result, j job.JobDoc) ([]byte, error) { return r.Prove([32]byte(j.Release[65:97])) },
+		"of another result": func(r job.Result, j job.JobDoc) ([]byte, error) {
+			key, err := w.key.Open(j.Release, j.Terms(), time.Now())
+			if err != nil {
+				return nil, err
+			}
+			r.Outputs = j.Inputs
+			return r.Prove(key)
+		},
+	} {
+		out, err := w.during(t, at, w.copied(t, proof))
+		if !errors.Is(err, job.ErrProof) || out.Proven || out.Scores != nil || Explain(err).Exit != ExitRejected {
+			t.Errorf("%s: %+v, %v", name, out, err)
+		}
+	}
+}
+
+// TestMachineChangedSinceItsGrant: the job fails and says why, until the machine
+// that is there now is granted.
+func TestMachineChangedSinceItsGrant(t *testing.T) {
+	w := newWard(t)
+	at := w.grant(t)
+	refused := func(what string) {
+		t.Helper()
+		out, err := w.during(t, at, w.honest(t))
+		if !errors.Is(err, ErrRejected) || !strings.Contains(err.Error(), node.ErrKey.Error()) || out.Proven {
+			t.Errorf("%s: %+v, %v", what, out, err)
+		}
+	}
+	_, err := gotpm.PCRExtend{
+		PCRHandle: gotpm.AuthHandle{Handle: 14, Auth: gotpm.PasswordAuth(nil)},
+		Digests:   gotpm.TPMLDigestValues{Digests: []gotpm.TPMTHA{{HashAlg: gotpm.TPMAlgSHA256, Digest: make([]byte, 32)}}},
+	}.Execute(w.tpm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused("changed")
+	w.boot(t)
+	refused("restarted")
+	at = w.grant(t)
+	if out, err := w.during(t, at, w.honest(t)); err != nil || !out.Proven {
+		t.Errorf("granted again: %+v, %v", out, err)
+	}
+}
+
+// TestModelsOfAGrant: a job for another model is not even sent.
+func TestModelsOfAGrant(t *testing.T) {
+	w := newWard(t)
+	at := w.grant(t, id.Of([]byte("another model")))
+	out, err := w.Run(t.Context(), w.p, w.w, at, progress.Discard{})
+	if !errors.Is(err, chain.ErrGrant) || out.Job != (id.ID{}) {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+// TestBestGrant: a key goes before none, and the newest before older ones, however
+// long these last.
+func TestBestGrant(t *testing.T) {
+	n := &chain.Account{UID: chain.UID{1}}
+	now := time.Unix(1000, 0)
+	g := func(i byte, seq uint64, life time.Duration, key string) chain.Grant {
+		return chain.Grant{ID: id.ID{i}, Node: n, Seq: seq, NotAfter: now.Add(life), Key: []byte(key)}
+	}
+	all := map[id.ID]chain.Grant{}
+	for _, x := range []chain.Grant{g(1, 9, time.Hour, ""), g(2, 4, 9*time.Hour, "old"), g(3, 5, time.Hour, "new"), g(4, 6, -time.Hour, "ended")} {
+		all[x.ID] = x
+	}
+	if got, ok := best(all, n.UID, now); !ok || got.ID != (id.ID{3}) {
+		t.Errorf("%v, %v", got.ID, ok)
+	}
+	delete(all, id.ID{3})
+	delete(all, id.ID{2})
+	if got, ok := best(all, n.UID, now); !ok || got.ID != (id.ID{1}) {
+		t.Errorf("%v, %v", got.ID, ok)
+	}
+	if _, ok := best(all, chain.UID{2}, now); ok {
+		t.Error("a grant of another node")
+	}
+}
