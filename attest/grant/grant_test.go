@@ -176,6 +176,34 @@ func TestOpens(t *testing.T) {
 	})
 }
 
+// BenchmarkOpen is what a job costs a node besides its work.
+func BenchmarkOpen(b *testing.B) {
+	for _, spec := range []string{device.Soft, device.Swtpm} {
+		b.Run(spec, func(b *testing.B) {
+			d, err := device.Open(spec, b.TempDir())
+			if err != nil {
+				b.Skip(err)
+			}
+			defer d.Close()
+			ak, err := tpm2.NewAK(d)
+			if err != nil {
+				b.Fatal(err)
+			}
+			k, err := NewKey(d, ak, attest.SHA256, measured())
+			if err != nil {
+				b.Fatal(err)
+			}
+			s := sealed(b, k.Point)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := k.Open(s, terms(), now()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // TestSecretStaysOffTheBus: who listens between processor and chip does not see
 // what opens the job's key.
 func TestSecretStaysOffTheBus(t *testing.T) {

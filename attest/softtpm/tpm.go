@@ -9,10 +9,11 @@
 //
 // Built: ECC (P-256, P-384) and RSA keys, sealed data, the SHA-256 and SHA-384
 // banks, password, HMAC and policy sessions, salted and bound, with parameter
-// encryption; credentials, quotes, certifications of keys, creations and time,
-// NV, saved and persistent objects, dictionary-attack lockout, a new owner. Not
-// built: saved sessions, audit sessions, symmetric and HMAC keys, hash
-// sequences, import and duplication, counters in NV, localities other than 0.
+// encryption; the null hierarchy, credentials, quotes, certifications of keys,
+// creations and time, NV, saved and persistent objects, dictionary-attack
+// lockout, a new owner. Not built: saved sessions, audit sessions, symmetric and
+// HMAC keys, hash sequences, import and duplication, counters in NV, localities
+// other than 0.
 package softtpm
 
 import (

@@ -23,6 +23,7 @@ const jobAttributes = wire.AttrFixedTPM | wire.AttrFixedParent | wire.AttrSensit
 type JobKey struct {
 	Point []byte // uncompressed point on P-256, the HPKE public key
 	Name  []byte
+	Boot  attest.Boot // when it was certified; after another reset it is gone
 }
 
 // CheckCertified checks that the key pub (TPMT_PUBLIC) lives in the TPM of ak,
@@ -46,43 +47,44 @@ func CheckCertified(ak AttestationKey, pub, certify, sig, bind []byte, bank atte
 	if want := PolicyPCR(bank, pcrs); subtle.ConstantTimeCompare(p.policy, want[:]) != 1 {
 		return JobKey{}, fmt.Errorf("%w: its policy %s is for another state, want %s", ErrJobKey, attest.Short(p.policy), attest.Short(want[:]))
 	}
-	if err := checkCertify(ak, p.name, certify, sig, bind); err != nil {
+	boot, err := checkCertify(ak, p.name, certify, sig, bind)
+	if err != nil {
 		return JobKey{}, err
 	}
 	point, err := key.Bytes()
 	if err != nil {
 		return JobKey{}, fmt.Errorf("%w: job key: %w", ErrSyntax, err)
 	}
-	return JobKey{Point: point, Name: p.name}, nil
+	return JobKey{Point: point, Name: p.name, Boot: boot}, nil
 }
 
-func checkCertify(ak AttestationKey, name, certify, sig, bind []byte) error {
+func checkCertify(ak AttestationKey, name, certify, sig, bind []byte) (attest.Boot, error) {
 	r := wire.NewReader(certify)
 	head, err := parseHead(r, wire.TagCertify)
 	if err != nil {
-		return fmt.Errorf("job key: %w", err)
+		return attest.Boot{}, fmt.Errorf("job key: %w", err)
 	}
 	certified := r.Sized(maxName)
 	qualified := r.Sized(maxName)
 	if err := r.End(); err != nil {
-		return fmt.Errorf("%w: certify: %w", ErrSyntax, err)
+		return attest.Boot{}, fmt.Errorf("%w: certify: %w", ErrSyntax, err)
 	}
 	s, err := ParseSignature(sig)
 	switch {
 	case err != nil:
-		return fmt.Errorf("job key: %w", err)
+		return attest.Boot{}, fmt.Errorf("job key: %w", err)
 	case subtle.ConstantTimeCompare(certified, name) != 1:
-		return fmt.Errorf("%w: certified is %s, the key is %s", ErrJobKey, attest.Short(certified), attest.Short(name))
+		return attest.Boot{}, fmt.Errorf("%w: certified is %s, the key is %s", ErrJobKey, attest.Short(certified), attest.Short(name))
 	case subtle.ConstantTimeCompare(qualified, qualifiedName(wire.HandleNull, name)) != 1:
-		return fmt.Errorf("%w: its qualified name %s is not of the null hierarchy, so it may outlive a restart", ErrJobKey, attest.Short(qualified))
+		return attest.Boot{}, fmt.Errorf("%w: its qualified name %s is not of the null hierarchy, so it may outlive a restart", ErrJobKey, attest.Short(qualified))
 	case subtle.ConstantTimeCompare(head.Bind, bind) != 1:
-		return fmt.Errorf("%w: certified for %s, want %s", ErrJobKey, attest.Short(head.Bind), attest.Short(bind))
+		return attest.Boot{}, fmt.Errorf("%w: certified for %s, want %s", ErrJobKey, attest.Short(head.Bind), attest.Short(bind))
 	case subtle.ConstantTimeCompare(head.QualifiedSigner, qualifiedName(wire.HandleEndorsement, ak.Name)) != 1:
-		return fmt.Errorf("%w: job key: signer %s", ErrSignature, attest.Short(head.QualifiedSigner))
+		return attest.Boot{}, fmt.Errorf("%w: job key: signer %s", ErrSignature, attest.Short(head.QualifiedSigner))
 	case !ak.Verify(certify, s):
-		return fmt.Errorf("%w: job key", ErrSignature)
+		return attest.Boot{}, fmt.Errorf("%w: job key", ErrSignature)
 	}
-	return nil
+	return head.Boot, nil
 }
 
 // CertifyBind is the qualifying data of a job key's certification. It is not

@@ -96,5 +96,8 @@ func (t *trial) jobKey() (attest.State, string) {
 	if !bytes.Equal(k.Point, t.E.JobKey) {
 		return links.Fail("%v: the job key given is another one", ErrJobKey)
 	}
+	if k.Boot.ResetCount != t.quoted.Boot.ResetCount {
+		return links.Fail("%v: it was certified at reset %d, this is reset %d: it is gone", ErrJobKey, k.Boot.ResetCount, t.quoted.Boot.ResetCount)
+	}
 	return links.Pass("key %s, usable in this state only", attest.Short(k.Name))
 }
