@@ -12,7 +12,7 @@
 // kinds of evidence (report is what kinds like snp share, links what all do), ek
 // for who made a TPM, eventlog, bootlog and ima for logs, manifest for what is
 // demanded, channel for the binding to a TLS connection or to a node, self for
-// how a machine measures what it runs.
+// how a machine measures what it runs, host for the machine that answers.
 package attest
 
 import (

@@ -81,7 +81,7 @@ func TestLibrariesStayInTheirRoom(t *testing.T) {
 		"github.com/nats-io":                {"cipherdeck/remote/store/jetstream"},
 		"github.com/charmbracelet":          {"cipherdeck/ui"},
 		"github.com/pkg/sftp":               {"cipherdeck/remote/store/sftp", "cipherdeck/remote/sftpd"},
-		"github.com/google/go-tpm":          {"cipherdeck/attest/tpm2", "cipherdeck/attest/softtpm", "cipherdeck/attest/device", "cipherdeck/attest/channel", "cipherdeck/attest/eventlog", "cipherdeck/attest/self", "cipherdeck/attest/grant", "cipherdeck/remote/server", "cipherdeck/vault/tpm"},
+		"github.com/google/go-tpm":          {"cipherdeck/attest/tpm2", "cipherdeck/attest/softtpm", "cipherdeck/attest/device", "cipherdeck/attest/channel", "cipherdeck/attest/eventlog", "cipherdeck/attest/self", "cipherdeck/attest/host", "cipherdeck/attest/grant", "cipherdeck/remote/server", "cipherdeck/vault/tpm"},
 		"github.com/google/go-sev-guest":    {"cipherdeck/attest/snp"},
 		"github.com/zalando/go-keyring":     {"cipherdeck/vault"},
 		"github.com/miekg/pkcs11":           {"cipherdeck/vault/pkcs11/cipherdeck-pkcs11"},

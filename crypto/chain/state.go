@@ -99,6 +99,16 @@ func (s *State) GrantFor(i id.ID, node UID, now time.Time) (Grant, error) {
 	return g, nil
 }
 
+// Granted reports whether node has a grant at time now.
+func (s *State) Granted(node UID, now time.Time) bool {
+	for i := range s.Grants {
+		if _, err := s.GrantFor(i, node, now); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // Begin verifies a genesis link. Errors wrap ErrLink.
 func Begin(raw []byte) (*State, error) {
 	var b GenesisBody

@@ -18,6 +18,7 @@ import (
 const (
 	MaxQuestion   = 4 << 10          // bytes of a question's body
 	MaxNodeAnswer = 2<<20 + 64<<10   // bytes of an answer's body
+	MaxRefusal    = 256              // bytes of why a node does not answer
 	AskPatience   = 10 * time.Second // that a node has to answer
 )
 

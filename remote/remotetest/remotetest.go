@@ -18,6 +18,7 @@ import (
 	"filippo.io/mldsa"
 
 	"cipherdeck/attest"
+	"cipherdeck/attest/host"
 	"cipherdeck/attest/manifest"
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/doc"
@@ -26,6 +27,9 @@ import (
 	"cipherdeck/remote/api"
 	"cipherdeck/remote/server"
 )
+
+// product is that of every manifest, as ui/app has it.
+const product = "cipherdeck"
 
 // Who is an account with its keys.
 type Who struct {
@@ -265,21 +269,28 @@ func Manifest(t testing.TB, c server.Config) *attest.Policy {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return Vouch(t, c.DataDir, events)
+}
+
+// Vouch writes a manifest for events into dir and gives the policy that accepts
+// it.
+func Vouch(t testing.TB, dir string, events []attest.Golden) *attest.Policy {
+	t.Helper()
 	pub, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := manifest.Sign(attest.Manifest{V: manifest.Version, Product: c.Product, Version: 1,
+	raw, err := manifest.Sign(attest.Manifest{V: manifest.Version, Product: product, Version: 1,
 		NotBefore: time.Now().Add(-time.Hour).Unix(), NotAfter: time.Now().Add(time.Hour).Unix(),
 		Baselines: []attest.Baseline{{Name: "test", Events: events}}}, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(c.DataDir, "manifest.bin"), raw, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, host.ManifestFile), raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return &attest.Policy{Product: c.Product, Signers: [][]byte{pub}, Threshold: 1, MinRoot: attest.RootSoftware, MinVersion: 1}
+	return &attest.Policy{Product: product, Signers: [][]byte{pub}, Threshold: 1, MinRoot: attest.RootSoftware, MinVersion: 1}
 }

@@ -1,15 +1,8 @@
 package server
 
 import (
-	"fmt"
-	"path/filepath"
-
-	"github.com/google/go-tpm/tpm2/transport"
-
-	"cipherdeck/attest/bootlog"
 	"cipherdeck/attest/channel"
-	"cipherdeck/attest/device"
-	"cipherdeck/attest/tpm2"
+	"cipherdeck/attest/host"
 	"cipherdeck/crypto/secmem"
 )
 
@@ -21,57 +14,19 @@ func (s *Server) attestable(o Options) (err error) {
 	if err := secmem.Harden(); err != nil {
 		s.log.Warn("core dumps are on", "err", err)
 	}
-	if s.manifest, err = loadManifest(o.DataDir, s.now(), s.log); err != nil {
+	if s.manifest, err = host.ReadManifest(o.DataDir, s.now(), s.log); err != nil {
 		return err
 	}
-	if s.manifest == nil {
-		s.log.Warn("there is no manifest: clients that attest will refuse", "file", filepath.Join(o.DataDir, ManifestFile))
-	}
-	m := channel.Machine{TPM: o.TPM, SPKI: s.pin, Manifest: s.manifest, JobKey: []byte{}}
-	if o.TPM == nil {
-		if s.device, err = openTPM(s.cfg, o.DataDir); err != nil {
-			return err
-		}
-		m.TPM = s.device
-		if err := s.logs(&m); err != nil {
-			return err
-		}
-	}
-	if m.Log, err = measure(m.TPM, s.cfg, s.manifest, s.pin, nil); err != nil {
-		return err
-	}
-	if s.ak, err = tpm2.NewAK(m.TPM); err != nil {
-		return err
-	}
-	m.AK = s.ak
-	if s.device != nil && len(s.device.Chain) > 0 {
-		if m.EK, err = endorsed(m.TPM, s.device.Chain[0]); err != nil {
-			return err
-		}
-		m.EKChain, s.ek = s.device.Chain, m.EK
-	}
-	s.responder = channel.NewResponder(m)
-	return nil
-}
-
-// endorsed makes the endorsement key that a certificate is for.
-func endorsed(tpm transport.TPM, cert []byte) (*tpm2.EK, error) {
-	spki, err := channel.SubjectKey(cert)
+	events, err := measured(s.cfg, s.manifest, s.pin)
 	if err != nil {
-		return nil, fmt.Errorf("certificate in the TPM: %w", err)
+		return err
 	}
-	return tpm2.NewEK(tpm, spki)
-}
-
-// logs reads what the firmware measured, where it did. The kernel's list of files
-// grows while the server runs, so it would not replay to a later quote: it is
-// not sent.
-func (s *Server) logs(m *channel.Machine) (err error) {
-	if s.device.Kind == device.Soft && s.cfg.FirmwareLog == "" {
-		return nil // nothing but we extended it
+	spec := host.Spec{TPM: s.cfg.TPM, Dir: o.DataDir, FirmwareLog: s.cfg.FirmwareLog, Open: o.TPM}
+	if s.host, err = host.Open(spec, s.manifest, events...); err != nil {
+		return err
 	}
-	if m.Firmware, err = bootlog.Read(s.cfg.FirmwareLog); err != nil {
-		return fmt.Errorf("firmware_log: %w", err)
-	}
+	m := s.host.Machine
+	m.SPKI = s.pin
+	s.responder = channel.NewResponder(m)
 	return nil
 }

@@ -61,7 +61,7 @@ func TestBodyDeadlines(t *testing.T) {
 			c.who = who
 			s.admitted(c, rt)
 			most := 2*patience + slow
-			if rt.max == cfg.MaxBlobBytes {
+			if rt.max == cfg.MaxBlobBytes || rt.max == maxAnswer {
 				most += time.Duration(rt.max/slowest) * time.Second
 			}
 			if got := w.read.Sub(start); got > most {

@@ -9,13 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"cipherdeck/attest/device"
-	"cipherdeck/attest/manifest"
+	"cipherdeck/attest/host"
 	"cipherdeck/remote/store/file"
 )
 
@@ -23,7 +21,7 @@ import (
 const (
 	TLSKeyFile   = "tls.key"
 	softTPMFile  = device.SoftFile
-	ManifestFile = "manifest.bin"
+	ManifestFile = host.ManifestFile
 	storeDir     = "store"
 	blobDir      = "blobs"
 )
@@ -64,40 +62,4 @@ func newTLSKey(path string) (*ecdsa.PrivateKey, error) {
 		return nil, err
 	}
 	return key, file.Write(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-}
-
-// openTPM opens the TPM of the configuration, with its state in the data
-// directory.
-func openTPM(c Config, dir string) (*device.Device, error) {
-	spec := c.TPM
-	if spec == "" {
-		spec = device.Soft
-	}
-	d, err := device.Open(spec, dir)
-	if err != nil {
-		return nil, fmt.Errorf("tpm: %w", err)
-	}
-	return d, nil
-}
-
-// loadManifest is the signed manifest that goes into the evidence; nil when
-// there is none. A bad one is shown all the same: clients refuse at its link and
-// say why, and what is stored here can still be fetched.
-func loadManifest(dir string, now time.Time, log *slog.Logger) ([]byte, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, ManifestFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	m, err := manifest.Peek(raw)
-	if err != nil {
-		log.Warn("the manifest is not well formed: clients that attest will refuse", "file", ManifestFile, "err", err)
-		return raw, nil
-	}
-	if end := time.Unix(m.NotAfter, 0); !now.Before(end) {
-		log.Warn("the manifest has ended: clients that attest will refuse", "file", ManifestFile, "ended", end.UTC().Format(time.DateOnly))
-	}
-	return raw, nil
 }

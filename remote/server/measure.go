@@ -3,8 +3,6 @@ package server
 import (
 	"crypto/sha256"
 
-	"github.com/google/go-tpm/tpm2/transport"
-
 	"cipherdeck/attest"
 	"cipherdeck/attest/eventlog"
 	"cipherdeck/attest/self"
@@ -38,9 +36,9 @@ func Golden(c Config) ([]attest.Golden, error) {
 	}, nil
 }
 
-// measure logs what is about to run and extends PCR 14 with it. After it the
-// log is closed: nothing may be added while the server runs.
-func measure(tpm transport.TPM, c Config, manifest []byte, spki [32]byte, jobKey []byte) ([]byte, error) {
+// measured is what is about to run, for PCR 14. There is no key for sealed jobs:
+// servers run none.
+func measured(c Config, manifest []byte, spki [32]byte) ([]self.Event, error) {
 	binary, err := self.Of()
 	if err != nil {
 		return nil, err
@@ -49,10 +47,10 @@ func measure(tpm transport.TPM, c Config, manifest []byte, spki [32]byte, jobKey
 	if err != nil {
 		return nil, err
 	}
-	return self.Measure(tpm, binary,
-		self.Event{Name: eventConfig, Digest: config, Text: "the configuration, without listen and data_dir"},
+	return []self.Event{binary,
+		{Name: eventConfig, Digest: config, Text: "the configuration, without listen and data_dir"},
 		self.Signed(manifest),
-		self.Event{Name: eventTLSKey, Digest: spki, Text: "the TLS key, SubjectPublicKeyInfo"},
-		self.Event{Name: eventJobKey, Digest: sha256.Sum256(jobKey), Text: "the key for sealed jobs; of no bytes when there is none"},
-	)
+		{Name: eventTLSKey, Digest: spki, Text: "the TLS key, SubjectPublicKeyInfo"},
+		{Name: eventJobKey, Digest: sha256.Sum256(nil), Text: "the key for sealed jobs; of no bytes when there is none"},
+	}, nil
 }

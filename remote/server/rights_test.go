@@ -50,6 +50,7 @@ func TestRights(t *testing.T) {
 	links := "/v1/accounts/" + s.owner.UID.String() + "/links"
 	one := "/v1/projects/" + p + "/blobs/" + blob
 	accept := "/v1/projects/" + p + "/accepts/" + strings.Repeat("0a", 16)
+	ask := "POST /v1/projects/" + p + "/nodes/" + s.node.UID.String() + "/ask"
 	table := map[string]string{
 		//                                                  nobody wrong expired stranger auditor reader writer admin owner idle busy other  key one off low bad
 		"GET /v1/meta":                             ". . . . . . . . . . . .  . . . . .",
@@ -89,6 +90,9 @@ func TestRights(t *testing.T) {
 		"POST /v1/projects/" + blob + "/blobs/have":   "u u u f f f f f f f f f  f f f f u",
 		"PUT /v1/projects/" + blob + "/blobs/" + blob: "u u u f f f f f f f f f  f f f f u",
 		"POST /v1/projects/" + blob + "/jobs":         "u u u f f f f f f f f f  f f f f u",
+		ask:                                           "u u u f f f . . . f f f  . f f f u",
+		"POST /v1/node/asked":                         "u u u f f f f f f . . .  f f f f u",
+		"POST /v1/node/answer":                        "u u u f f f f f f . . .  f f f f u",
 		"POST /v1/node/lease":                         "u u u f f f f f f . . .  f f f f u",
 		"POST /v1/node/extend":                        "u u u f f f f f f . . .  f f f f u",
 		"POST /v1/node/complete":                      "u u u f f f f f f . . .  f f f f u",

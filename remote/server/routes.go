@@ -33,8 +33,9 @@ type route struct {
 
 // Bounds of JSON bodies.
 const (
-	maxSmall = 16 << 10
-	maxHave  = api.MaxHave*64 + 1024
+	maxSmall  = 16 << 10
+	maxHave   = api.MaxHave*64 + 1024
+	maxAnswer = (api.MaxNodeAnswer+2)/3*4 + 1024
 )
 
 // routes is the table of everything the server does, and for whom.
@@ -89,6 +90,9 @@ func routes(c Config) []route {
 		{"GET", p + "/jobs", member, chain.OpRead, 0, false, (*Server).listJobs},
 		{"GET", p + "/jobs/{id}", member, chain.OpRead, 0, true, (*Server).getJob},
 
+		{"POST", p + "/nodes/{uid}/ask", member, chain.OpAudit, maxSmall, true, (*Server).askNode}, // askNode asks for more
+		{"POST", "/v1/node/asked", node, 0, maxSmall, true, (*Server).nodeAsked},
+		{"POST", "/v1/node/answer", node, 0, maxAnswer, false, (*Server).nodeAnswer},
 		{"POST", "/v1/node/lease", node, 0, maxSmall, true, (*Server).nodeLease},
 		{"POST", "/v1/node/extend", node, 0, maxSmall, false, (*Server).nodeExtend},
 		{"POST", "/v1/node/complete", node, 0, maxSmall, false, (*Server).nodeComplete},

@@ -18,7 +18,7 @@ func scopeOf(rt route) string {
 		return auth.ScopeBlobRead
 	case "PUT " + p + "/blobs/{id}":
 		return auth.ScopeBlobPut
-	case "POST " + p + "/jobs":
+	case "POST " + p + "/jobs", "POST " + p + "/nodes/{uid}/ask": // a node is attested before each job
 		return auth.ScopeJobPut
 	case "GET " + p + "/jobs", "GET " + p + "/jobs/{id}":
 		return auth.ScopeJobRead

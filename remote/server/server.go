@@ -30,8 +30,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"cipherdeck/attest/channel"
-	"cipherdeck/attest/device"
-	"cipherdeck/attest/tpm2"
+	"cipherdeck/attest/host"
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
 	"cipherdeck/remote/api"
@@ -72,6 +71,7 @@ type Server struct {
 	door      *sftpd.Door // nil without one
 	sshKey    string      // of the door
 	jobs      *jobs
+	mail      *mailbox
 	tokens    auth.Tokens
 	keys      auth.Keys
 	verifier  auth.Verifier
@@ -81,9 +81,7 @@ type Server struct {
 	events    *rate.Limiter
 	alarms    *rate.Limiter // of those that the server raises itself
 	responder *channel.Responder
-	ak        *tpm2.AK
-	ek        *tpm2.EK
-	device    *device.Device // nil when the TPM is the caller's
+	host      *host.Host
 	manifest  []byte
 	http      *http.Server
 	ln        net.Listener
@@ -189,6 +187,7 @@ func (s *Server) openStore(ctx context.Context, dir string) (err error) {
 	s.projects = &projects{docs: docs, blobs: s.blobs, known: newCache[id.ID](cacheBytes, sizeOfState)}
 	s.tokens = auth.Tokens{Docs: docs, Life: time.Duration(s.cfg.TokenTTLSeconds) * time.Second, Now: s.now}
 	s.keys = auth.Keys{Docs: docs, Now: s.now}
+	s.mail = newMailbox()
 	s.jobs = &jobs{records: records{docs}, queue: s.engine.Queue(), leases: &leases{held: map[jobName]holder{}},
 		accounts: s.accounts, projects: s.projects, blobs: s.blobs, hub: newHub(),
 		attempts: s.cfg.MaxAttempts, length: s.cfg.lease(), now: s.now}
@@ -317,14 +316,8 @@ func (s *Server) close() error {
 		all = append(all, s.door.Close())
 	}
 	s.work.Wait()
-	if s.ek != nil {
-		all = append(all, s.ek.Close())
-	}
-	if s.ak != nil {
-		all = append(all, s.ak.Close())
-	}
-	if s.device != nil {
-		all = append(all, s.device.Close())
+	if s.host != nil {
+		all = append(all, s.host.Close())
 	}
 	if s.journal != nil {
 		all = append(all, s.journal.Close())

@@ -21,10 +21,10 @@ func manifestActions() []*Action {
 	file := Arg{Name: "file", Help: "manifest: JSON of manifest build, or signed", Need: true}
 	signer := Arg{Name: "signer", Flag: "signer", Many: true, Help: "public key of a signer"}
 	return []*Action{
-		{ID: "manifest.build", Title: "Write down what a server may be",
-			Help: "Measures a program (--binary, or --measurement of make release) and a configuration as serve will, and writes a manifest in JSON that nobody signed yet: read it, then manifest sign. --evidence of a machine that is known to be good gives the values of --pcr. --add-to keeps the older states accepted, so that machines can be updated one by one; it also counts version and deny list on. Example: manifest build -o draft.json --binary ./cipherdeck --add-to manifest.bin --baseline 1.4.",
-			Args: []Arg{{Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}, config,
-				{Name: "binary", Flag: "binary", Help: "server program; default: this one"}, {Name: "measurement", Flag: "measurement", Help: "measurement.json of make release, instead of --binary"},
+		{ID: "manifest.build", Title: "Write down what a server or a node may be",
+			Help: "Measures a program (--binary, or --measurement of make release) and a configuration as serve will, or with --node the program alone as node will, and writes a manifest in JSON that nobody signed yet: read it, then manifest sign. --evidence of a machine that is known to be good gives the values of --pcr. --add-to keeps the older states accepted, so that machines can be updated one by one; it also counts version and deny list on. Example: manifest build -o draft.json --binary ./cipherdeck --add-to manifest.bin --baseline 1.4.",
+			Args: []Arg{{Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}, config, {Name: "node", Flag: "node", Switch: true, Help: "for compute nodes, which have no configuration"},
+				{Name: "binary", Flag: "binary", Help: "program; default: this one"}, {Name: "measurement", Flag: "measurement", Help: "measurement.json of make release, instead of --binary"},
 				{Name: "evidence", Flag: "evidence", Help: "file of attest export from a good machine"}, {Name: "pcr", Flag: "pcr", Many: true, Help: "register whose value in --evidence is demanded"},
 				{Name: "baseline", Flag: "baseline", Help: "name of this state"}, {Name: "secure-boot", Flag: "secure-boot", Switch: true, Help: "demand that Secure Boot was on"},
 				{Name: "add-to", Flag: "add-to", Help: "manifest that this one follows"}, {Name: "alone", Flag: "alone", Switch: true, Help: "do not keep the states of --add-to"},
@@ -53,7 +53,7 @@ func runManifestBuild(_ context.Context, a *app.App, args Args, _ progress.Sink)
 	if err != nil {
 		return Result{}, err
 	}
-	spec := app.BuildSpec{Config: c, Binary: args.Get("binary"), Measurement: args.Get("measurement"), Evidence: args.Get("evidence"), Baseline: args.Get("baseline"),
+	spec := app.BuildSpec{Config: c, Node: args.Has("node"), Binary: args.Get("binary"), Measurement: args.Get("measurement"), Evidence: args.Get("evidence"), Baseline: args.Get("baseline"),
 		SecureBoot: args.Has("secure-boot"), AddTo: args.Get("add-to"), Alone: args.Has("alone"), Note: args.Get("note"),
 		Deny: app.DenyDraft{EKSerials: args.All("deny-serial"), AKNames: args.All("deny-ak"), Binaries: args.All("deny-binary"), Note: args.Get("deny-note")}}
 	var days int

@@ -34,10 +34,10 @@ func serverActions() []*Action {
 		{ID: "server.list", Title: "List pinned servers", Vault: true,
 			Help: "Reads the vault only; no server is asked.",
 			Run:  runServerList},
-		{ID: "manifest.make", Title: "Sign a golden manifest for a server",
-			Help: "Measures this program (or --binary) and a configuration as serve will, and signs the result. Put the file into the server's data_dir as manifest.bin before it starts; hand the signer's public key to users.",
-			Args: []Arg{{Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}, {Name: "key", Flag: "key", Help: "file of the signer's key, made when missing", Need: true}, config,
-				{Name: "binary", Flag: "binary", Help: "server program; default: this one"}, {Name: "version", Flag: "version", Default: "1", Help: "rises with every manifest"},
+		{ID: "manifest.make", Title: "Sign a golden manifest for a server or a node",
+			Help: "Measures this program (or --binary) and a configuration as serve will, or with --node the program alone as node will, and signs the result. Put the file into the server's data_dir, or the node's --dir, as manifest.bin before it starts; hand the signer's public key to users.",
+			Args: []Arg{{Name: "out", Flag: "output", Short: "o", Help: "file to write", Need: true}, {Name: "key", Flag: "key", Help: "file of the signer's key, made when missing", Need: true}, config, {Name: "node", Flag: "node", Switch: true, Help: "for compute nodes, which have no configuration"},
+				{Name: "binary", Flag: "binary", Help: "program; default: this one"}, {Name: "version", Flag: "version", Default: "1", Help: "rises with every manifest"},
 				{Name: "days", Flag: "days", Default: "90", Help: "how long it is valid"}, {Name: "note", Flag: "note", Help: "a word about the signer"}},
 			Run: runManifest},
 		{ID: "serve", Title: "Run a server", Daemon: true,
@@ -53,7 +53,7 @@ func serverActions() []*Action {
 				{Name: "unsafe-nats-sync", Flag: "unsafe-nats-sync", Switch: true, Help: "run also on servers that may lose what they acknowledged, or where that is not known"}, untilEOF()},
 			Run: runServe},
 		{ID: "node", Title: "Run a compute node", Daemon: true,
-			Help: "Leases jobs from a server and evaluates them on ciphertext. Prints its user id; an owner lets it work with: grant PROJECT UID. Jobs run in the node's own process: there is no sandbox yet.",
+			Help: "Leases jobs from a server and evaluates them on ciphertext. Prints its user id; an owner lets it work with: grant PROJECT UID. Before it asks for work it measures itself into a TPM, by default one in software, which proves the protocol and nothing about the machine; clients ask it for that proof by way of the server, and manifest.bin in --dir says what it should be (manifest make --node). Jobs run in the node's own process: there is no sandbox yet.",
 			Args: nodeArgs(),
 			Run:  runNode},
 	}
@@ -278,7 +278,7 @@ func serveNode(ctx context.Context, args Args, runner job.Runner, sink progress.
 	if err := secmem.Harden(); err != nil {
 		sink.Note("not-hardened", "cause", err.Error()) // it has its key and ciphertexts, and nothing that opens them
 	}
-	return Result{}, app.Node(lifetime(ctx, args), app.NodeSpec{Code: code, Dir: args.Get("dir"), Name: args.Get("name"), Witness: args.Has("witness")}, runner, logger(), sink)
+	return Result{}, app.Node(lifetime(ctx, args), app.NodeSpec{Code: code, Dir: args.Get("dir"), Name: args.Get("name"), Witness: args.Has("witness"), TPM: args.Get("tpm"), FirmwareLog: args.Get("firmware-log")}, runner, logger(), sink)
 }
 
 // logger writes what an operator needs to standard error: no payload, no key.
@@ -305,7 +305,8 @@ func untilEOF() Arg {
 // nodeArgs are the arguments of a node.
 func nodeArgs() []Arg {
 	return []Arg{{Name: "code", Help: "the server's pairing code", Need: true}, {Name: "dir", Flag: "dir", Help: "folder of the node's identity", Need: true}, {Name: "name", Flag: "name", Default: "node", Help: "name of the node"},
-		{Name: "witness", Flag: "witness", Switch: true, Help: "cosign the server's journal too; prints the key, for witnesses in the server's configuration and for: server witness"}, untilEOF()}
+		{Name: "witness", Flag: "witness", Switch: true, Help: "cosign the server's journal too; prints the key, for witnesses in the server's configuration and for: server witness"},
+		{Name: "tpm", Flag: "tpm", Default: "soft", Help: "soft (a demonstration), swtpm, or a path such as /dev/tpmrm0"}, {Name: "firmware-log", Flag: "firmware-log", Help: "file with the firmware's event log; default: the kernel's, with a TPM of the machine"}, untilEOF()}
 }
 
 func runManifest(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
@@ -317,7 +318,7 @@ func runManifest(_ context.Context, a *app.App, args Args, _ progress.Sink) (Res
 	if err != nil {
 		return Result{}, err
 	}
-	spec := app.ManifestSpec{Binary: args.Get("binary"), Config: c, Note: args.Get("note"), Key: key}
+	spec := app.ManifestSpec{Binary: args.Get("binary"), Node: args.Has("node"), Config: c, Note: args.Get("note"), Key: key}
 	var days int
 	if _, err := fmt.Sscan(args.Get("version")+" "+args.Get("days"), &spec.Version, &days); err != nil || days < 1 {
 		return Result{}, fmt.Errorf("%w: --version and --days are numbers from 1", app.ErrInput)

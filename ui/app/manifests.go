@@ -49,8 +49,9 @@ func ReadManifest(file string) (m attest.Manifest, signed []byte, err error) {
 
 // BuildSpec says what a new manifest is made of.
 type BuildSpec struct {
+	Node        bool // for nodes, which have no configuration
 	Config      server.Config
-	Binary      string // file of the server program; "": this one
+	Binary      string // file of the program; "": this one
 	Measurement string // file of make release, instead of Binary
 	Evidence    string // file of attest export, whose registers are taken
 	PCRs        []uint8
@@ -111,7 +112,7 @@ func (spec BuildSpec) baseline(m *attest.Manifest) (attest.Baseline, error) {
 		b.Name = fmt.Sprintf("release %d", m.Version)
 	}
 	var err error
-	if b.Events, err = server.Golden(spec.Config); err != nil {
+	if b.Events, err = golden(spec.Node, spec.Config); err != nil {
 		return b, err
 	}
 	sum := b.Events[0].Any[0]

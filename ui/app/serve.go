@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"cipherdeck/attest"
+	"cipherdeck/attest/host"
 	"cipherdeck/attest/manifest"
 	"cipherdeck/crypto/progress"
 	"cipherdeck/fhe/circuit"
@@ -49,6 +50,9 @@ type NodeSpec struct {
 	Name string
 
 	Witness bool // cosign the server's journal too
+
+	TPM         string // that the node attests with, as device.Open takes it
+	FirmwareLog string // see host.Spec
 }
 
 // Node runs a compute node until ctx ends: it makes or loads its identity,
@@ -62,6 +66,12 @@ func Node(ctx context.Context, spec NodeSpec, runner job.Runner, log *slog.Logge
 	if runner == nil {
 		runner = circuit.Runner{Workers: runtime.GOMAXPROCS(0)}
 	}
+	// Measured before anything is asked for: what comes later is in no quote.
+	m, err := node.OpenMachine(host.Spec{TPM: spec.TPM, Dir: spec.Dir, FirmwareLog: spec.FirmwareLog}, me.Account.UID[:], me.Device, log, time.Now())
+	if err != nil {
+		return err
+	}
+	defer m.Close()
 	c := api.New(api.Config{Addr: spec.Code.Addr, Pin: spec.Code.Pin, UID: me.Account.UID, Device: me.Device, Account: me.Account.Raw})
 	defer c.Close()
 	if err := c.Enrol(ctx); err != nil {
@@ -77,9 +87,10 @@ func Node(ctx context.Context, spec NodeSpec, runner job.Runner, log *slog.Logge
 		defer wait()
 		defer stop()
 	}
+	sink.Note("attesting", "tpm", m.Kind)
 	sink.Note("working", "node", me.Account.UID.String())
 	notifyInit("READY=1")
-	return node.Node{Client: c, Runner: runner, Identity: me.Device, Log: log}.Run(ctx)
+	return node.Node{Client: c, Runner: runner, Identity: me.Device, Answer: m.Answer, Keys: m.Keys, Log: log}.Run(ctx)
 }
 
 // nodeIdentity loads the node's identity, or makes it the first time.
@@ -102,7 +113,8 @@ func nodeIdentity(spec NodeSpec) (*account.Node, error) {
 
 // ManifestSpec says what a golden manifest vouches for.
 type ManifestSpec struct {
-	Binary  string // file of the server program; "" means this very program
+	Binary  string // file of the program; "" means this very program
+	Node    bool   // for nodes, which have no configuration
 	Config  server.Config
 	Version uint64
 	Life    time.Duration
@@ -110,10 +122,10 @@ type ManifestSpec struct {
 	Key     ed25519.PrivateKey
 }
 
-// MakeManifest measures a binary and a configuration as the server will
-// measure itself, and signs the result.
+// MakeManifest measures a binary and a configuration as the server or the node
+// will measure itself, and signs the result.
 func MakeManifest(spec ManifestSpec, now time.Time) ([]byte, error) {
-	events, err := server.Golden(spec.Config)
+	events, err := golden(spec.Node, spec.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +141,14 @@ func MakeManifest(spec ManifestSpec, now time.Time) ([]byte, error) {
 		NotBefore: now.Add(-time.Minute).Unix(), NotAfter: now.Add(spec.Life).Unix(),
 		Baselines: []attest.Baseline{{Name: fmt.Sprintf("release %d", spec.Version), Events: events}},
 	}, spec.Key)
+}
+
+// golden is what a node, or a server with configuration c, measures of itself.
+func golden(isNode bool, c server.Config) ([]attest.Golden, error) {
+	if isNode {
+		return node.Golden()
+	}
+	return server.Golden(c)
 }
 
 func hashFile(path string) ([32]byte, error) {
