@@ -42,11 +42,8 @@ type Node struct {
 	Client   *api.Client
 	Runner   job.Runner
 	Identity ed25519.PrivateKey // the device key of the node's account
-<<<<<<< HEAD
 	Keys     Keys               // the machine's key in its TPM, a *grant.Key; nil: it has none
-=======
 	Answer   Answer             // of what clients ask about the machine; nil: nothing is answered
->>>>>>> fa39737 (Nodes attest: a node measures itself into its TPM before it asks for work, and its server carries what clients ask about the machine; a manifest can be for nodes)
 	Log      *slog.Logger       // nil: silent
 	Now      func() time.Time   // nil: time.Now
 }
