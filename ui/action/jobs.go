@@ -26,7 +26,7 @@ func jobActions() []*Action {
 			Args: []Arg{{Name: "model", Help: "ONNX file", Need: true}, {Name: "data", Help: "CSV file", Need: true}, label, rows, least, canaries},
 			Run:  runPlan},
 		{ID: "run", Title: "Score rows blind", Keys: []string{"r"}, Screen: "jobs", Vault: true,
-			Help: "Takes a model and a dataset of a project, encrypts the rows here, has them scored here (--here) or by a granted node, checks the hidden canaries, decrypts, and applies the last non-linear step here. Before anything is sent to a server it must attest. Exit code 8 when the answer is rejected.",
+			Help: "Takes a model and a dataset of a project, encrypts the rows here, has them scored here (--here) or by a granted node, checks the hidden canaries, decrypts, and applies the last non-linear step here. Before anything is sent to a server it must attest. So must the node, when it is granted for a key of its TPM (grant --attested) or was attested from here before; a node that was changed, restarted or suspended gets nothing, with exit code 4. Exit code 8 when the answer is rejected.",
 			Args: []Arg{projectArg(), {Name: "model", Flag: "model", Help: "name of the model item", Need: true}, {Name: "data", Flag: "data", Help: "name of the dataset item", Need: true},
 				{Name: "node", Flag: "node", Help: "user id of a granted node"}, {Name: "here", Flag: "here", Switch: true, Help: "compute on this machine; nothing is sent"},
 				label, rows, least, canaries, {Name: "scores", Flag: "scores", Help: "write rounded scores to this file"}},
@@ -137,6 +137,13 @@ func OutcomeLines(o *app.Outcome) []string {
 	out := []string{fmt.Sprintf("%s scored in %.2f s: %.0f rows/s from clear rows to scores", rows, o.Seconds.Total, o.RowsPerSec)}
 	if o.HasTruth {
 		out = append(out, fmt.Sprintf("AUC encrypted %.4f, in clear %.4f, base rate %.4f", o.AUC, o.AUCClear, o.BaseRate))
+	}
+	switch o.Verdict {
+	case "":
+	case app.NotAttested:
+		out = append(out, "the node was not attested: who runs it is not known; it saw ciphertext only")
+	default:
+		out = append(out, o.Subject+" proved what it runs just before: "+o.Verdict)
 	}
 	if o.Proven {
 		out = append(out, "proven by the key in the node's TPM, which opens in the state that was granted only, and until its next restart")

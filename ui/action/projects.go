@@ -3,7 +3,6 @@ package action
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
@@ -42,10 +41,7 @@ func projectActions() []*Action {
 			Help: "The removal and the new epoch are one link: nothing written after it opens for the removed person. What he could read before he may have kept; the report says what that was.",
 			Args: []Arg{projectArg(), uid},
 			Can:  needsProject, Run: runRevoke},
-		{ID: "grant", Title: "Let a node run jobs of a project", Keys: []string{"N"}, Screen: "projects", Vault: true,
-			Help: "The node gets ciphertext, the model and the plan, all by way of the server, which sees them too; never a key that opens data.",
-			Args: []Arg{projectArg(), {Name: "node", Help: "user id of the node", Need: true}, {Name: "hours", Flag: "hours", Default: "24", Help: "how long"}},
-			Can:  needsProject, Run: runGrant},
+		grantAction(),
 	}
 }
 
@@ -173,22 +169,6 @@ func RevokeLines(r project.Report) []string {
 		"  ✓ cannot open anything that is written from now on",
 		"  ? what is there already is still under old keys; a server that gives it to him lets him read it: project reencrypt",
 	}
-}
-
-func runGrant(ctx context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	p, uid, err := projectAndUID(ctx, a, args, "node")
-	if err != nil {
-		return Result{}, err
-	}
-	hours, err := time.ParseDuration(args.Get("hours") + "h")
-	if err != nil || hours <= 0 {
-		return Result{}, fmt.Errorf("%w: --hours %q is not a number of hours", app.ErrInput, args.Get("hours"))
-	}
-	g, err := a.GrantNode(ctx, p, uid, hours)
-	if err != nil {
-		return Result{}, err
-	}
-	return Result{Data: map[string]any{"grant": g}, Text: []string{"grant " + g.String()}}, nil
 }
 
 func projectAndUID(ctx context.Context, a *app.App, args Args, name string) (*project.Project, chain.UID, error) {

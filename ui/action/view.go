@@ -76,6 +76,10 @@ type grantView struct {
 	Node  string `json:"node"`
 	Name  string `json:"name"`
 	Until string `json:"until"`
+
+	Attested bool    `json:"attested"`             // it is for a key in the TPM of a machine that was attested
+	AK       string  `json:"attestation_key_name"` // of that machine
+	Models   []id.ID `json:"models"`               // that jobs may name; none: any
 }
 
 func viewItem(it project.Item) itemView {
@@ -131,9 +135,9 @@ func showMembers(p *project.Project, trust map[chain.UID]app.Trust) Result {
 		v.Members = append(v.Members, memberView{m.Account.Name, u.String(), m.Role.String(), m.By.String(), m.Invited, trust[u]})
 		text = append(text, strings.TrimRight(fmt.Sprintf("  %-8s %-24s %s  %s", m.Role, m.Account.Name, u, trust[u].Says()), " "))
 	}
-	for _, g := range st.Grants {
-		v.Grants = append(v.Grants, grantView{g.ID, g.Node.UID.String(), g.Node.Name, g.NotAfter.UTC().Format(time.RFC3339)})
-		text = append(text, fmt.Sprintf("  node     %-24s %s until %s", g.Node.Name, g.Node.UID, g.NotAfter.UTC().Format(time.RFC3339)))
+	for _, i := range slices.SortedFunc(maps.Keys(st.Grants), id.Compare) {
+		view, line := viewGrant(st.Grants[i])
+		v.Grants, text = append(v.Grants, view), append(text, line)
 	}
 	for _, i := range slices.SortedFunc(maps.Keys(st.Invites), func(a, b chain.InviteID) int { return strings.Compare(a.String(), b.String()) }) {
 		n := st.Invites[i]

@@ -170,6 +170,7 @@ func trustFaults() []faultRule {
 	return []faultRule{
 		{ErrIdentity, "identity-changed", ExitRefused, "send nothing; ask the operator by another channel whether the TPM was replaced. If it was, compare the new words with him, and only then: server forget-machine NAME, or node forget-machine UID"},
 		{ErrHeld, "suspended", ExitRefused, "look at what changed (server machine NAME, or node machine UID), ask the operator, and then: server resume NAME, or node resume UID"},
+		{ErrNodeKey, "node-key", ExitRefused, "nothing was sent; look at the node (node machine UID, node attest PROJECT UID), and if its restart is meant: grant PROJECT UID --attested"},
 		{ErrUnnoticed, "unnoticed", ExitDamaged, "this is a fault of this program: report it with the file"},
 		{device.ErrSpec, "no-tpm", ExitInput, "say which TPM: soft, swtpm, or the path of a device such as /dev/tpmrm0; for swtpm install packages swtpm and swtpm-tools"},
 		{device.ErrDead, "tpm-silent", ExitUnreachable, "end other programs that hold the TPM, or give it the path of its resource manager: /dev/tpmrm0"},

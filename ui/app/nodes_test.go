@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"cipherdeck/attest/channel"
 	"cipherdeck/attest/device"
 	"cipherdeck/attest/eventlog"
+	"cipherdeck/attest/grant"
 	"cipherdeck/attest/manifest"
 	"cipherdeck/attest/softtpm"
 	"cipherdeck/attest/tpm2"
@@ -25,6 +27,9 @@ import (
 // worker is a node's account, and the machine that it runs on now.
 type worker struct {
 	*channel.NodeResponder
+	point  []byte // of the job key in its TPM
+	ak     []byte
+	moved  bool // register 7 is not as it was
 	acc    *chain.Account
 	key    ed25519.PrivateKey
 	signer ed25519.PrivateKey
@@ -67,6 +72,16 @@ func (w *worker) starts(t *testing.T, seed byte, resets uint32, binary string) {
 	if m.AK, err = tpm2.NewAK(dev.TPM); err != nil {
 		t.Fatal(err)
 	}
+	if w.moved {
+		// TPM2_PCR_Extend of register 7 by a SHA-256 of zeros, with an empty password.
+		cmd, err := hex.DecodeString("80020000004100000182" + "00000007" + "00000009400000090000010000" + "00000001000b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := m.TPM.Send(append(cmd, make([]byte, 32)...)); err != nil || !bytes.Equal(out[6:10], make([]byte, 4)) {
+			t.Fatalf("%x, %v", out, err)
+		}
+	}
 	b, err := eventlog.NewBuilder(m.TPM)
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +94,12 @@ func (w *worker) starts(t *testing.T, seed byte, resets uint32, binary string) {
 	if m.Log, err = b.Close(); err != nil {
 		t.Fatal(err)
 	}
+	k, err := grant.NewKey(m.TPM, m.AK, attest.SHA256, channel.PCRs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.point, w.ak, m.JobKey, m.Key = k.Point, m.AK.Name.Buffer, k.Point, new(channel.Certified)
+	m.Key.Public, m.Key.Attest, m.Key.Signature = k.Certified()
 	m.Manifest, err = manifest.Sign(attest.Manifest{V: 2, Product: Product, Version: 1, NotAfter: 1 << 40,
 		Baselines: []attest.Baseline{{Name: "node", Events: []attest.Golden{
 			{Name: "binary", Any: [][32]byte{sha256.Sum256([]byte("honest"))}},

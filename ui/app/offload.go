@@ -1,9 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,40 +118,30 @@ func chainShort(uid string) string {
 	return uid
 }
 
-// At finds node among the nodes that p grants, and says how to reach it. A grant
-// to a key in its TPM goes before one without, so that nobody falls back to less
-// by chance; of several the newest counts.
+// At finds node among the nodes that p grants, and says how to reach it.
 func (a *App) At(p *project.Project, node chain.UID) (Where, error) {
 	server, err := a.ServerOf(p)
 	if err != nil {
 		return Where{}, err
 	}
-	if g, ok := best(p.State().Grants, node, a.Now()); ok {
-		return Where{Server: server, Node: g.Node, Grant: g.ID, Key: g.Key, Models: g.Models}, nil
+	g := grantsOf(p.State().Grants, node, a.Now())
+	if len(g) == 0 {
+		return Where{}, fmt.Errorf("%w: %s in this project; an admin can: grant PROJECT %s", chain.ErrGrant, node.Short(), node)
 	}
-	return Where{}, fmt.Errorf("%w: %s in this project; an admin can: grant PROJECT %s", chain.ErrGrant, node.Short(), node)
+	return Where{Server: server, Node: g[0].Node, Grants: g}, nil
 }
 
-func best(grants map[id.ID]chain.Grant, node chain.UID, now time.Time) (top chain.Grant, found bool) {
-	for _, g := range grants {
-		if g.Node.UID != node || !now.Before(g.NotAfter) {
-			continue
+// grantsOf are the grants of a node that have not ended. One to a key in its TPM
+// goes before one without, so that nobody falls back to less by chance; then the
+// newest go first.
+func grantsOf(all map[id.ID]chain.Grant, node chain.UID, now time.Time) (out []chain.Grant) {
+	for _, g := range all {
+		if g.Node.UID == node && now.Before(g.NotAfter) {
+			out = append(out, g)
 		}
-		if !found || better(g, top) {
-			top, found = g, true
-		}
 	}
-	return top, found
+	slices.SortFunc(out, func(a, b chain.Grant) int {
+		return cmp.Or(cmp.Compare(len(b.Key), len(a.Key)), cmp.Compare(b.Seq, a.Seq), id.Compare(a.ID, b.ID))
+	})
+	return out
 }
-
-func better(g, than chain.Grant) bool {
-	if keyed, other := len(g.Key) > 0, len(than.Key) > 0; keyed != other {
-		return keyed
-	}
-	if g.Seq != than.Seq {
-		return g.Seq > than.Seq
-	}
-	return id.Compare(g.ID, than.ID) > 0
-}
-
-func (w Where) allows(model id.ID) bool { return chain.Grant{Models: w.Models}.Allows(model) }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"sort"
-	"time"
 
 	"cipherdeck/crypto/chain"
 	"cipherdeck/crypto/id"
@@ -348,24 +347,6 @@ func (a *App) Revoke(ctx context.Context, p *project.Project, uid chain.UID) (pr
 		return rep, err
 	}
 	return rep, a.noteHead(p)
-}
-
-// GrantNode fetches a node's account from the project's server and lets it run
-// jobs of the project. The node sees rows only as ciphertext, whoever it is.
-func (a *App) GrantNode(ctx context.Context, p *project.Project, node chain.UID, life time.Duration) (id.ID, error) {
-	server, err := a.ServerOf(p)
-	if err != nil {
-		return id.ID{}, err
-	}
-	acc, _, err := a.account(ctx, server, node)
-	if err != nil {
-		return id.ID{}, err
-	}
-	g, err := p.Grant(ctx, project.Granting{Node: acc, Until: a.Now().Add(life)})
-	if err != nil {
-		return g, err
-	}
-	return g, a.noteHead(p)
 }
 
 // ServerOf is the name of the pinned server that stores p.

@@ -98,13 +98,18 @@ func (w *ward) grant(t *testing.T, models ...id.ID) Where {
 	return at
 }
 
+// asked is for a machine of which nothing is asked before a job.
+func asked(_ context.Context, _ *project.Project, at Where, _ id.ID, _ *Outcome) (chain.Grant, error) {
+	return at.Grants[0], nil
+}
+
 // during runs a job while work is done on the node's side.
 func (w *ward) during(t *testing.T, at Where, work func(ctx context.Context) error) (*Outcome, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- work(ctx) }()
-	out, err := w.Run(t.Context(), w.p, w.w, at, progress.Discard{})
+	out, err := w.score(t.Context(), w.p, w.w, at, asked, progress.Discard{})
 	cancel()
 	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
@@ -155,14 +160,14 @@ func TestProven(t *testing.T) {
 		t.Fatal(err)
 	}
 	at, err := w.At(w.p, w.node.UID)
-	if err != nil || at.Grant != plain || at.Key != nil {
+	if err != nil || at.Grants[0].ID != plain || at.Grants[0].Key != nil {
 		t.Fatalf("%+v, %v", at, err)
 	}
 	out, err := w.during(t, at, w.honest(t))
 	if err != nil || out.Proven {
 		t.Fatalf("a plain grant: %+v, %v", out, err)
 	}
-	if at = w.grant(t, id.Of(w.w.model)); !bytes.Equal(at.Key, w.key.Point) {
+	if at = w.grant(t, id.Of(w.w.model)); !bytes.Equal(at.Grants[0].Key, w.key.Point) {
 		t.Fatalf("the grant with a key does not go first: %+v", at)
 	}
 	out, err = w.during(t, at, w.honest(t))
@@ -218,19 +223,9 @@ func TestMachineChangedSinceItsGrant(t *testing.T) {
 	}
 }
 
-// TestModelsOfAGrant: a job for another model is not even sent.
-func TestModelsOfAGrant(t *testing.T) {
-	w := newWard(t)
-	at := w.grant(t, id.Of([]byte("another model")))
-	out, err := w.Run(t.Context(), w.p, w.w, at, progress.Discard{})
-	if !errors.Is(err, chain.ErrGrant) || out.Job != (id.ID{}) {
-		t.Errorf("%+v, %v", out, err)
-	}
-}
-
-// TestBestGrant: a key goes before none, and the newest before older ones, however
+// TestOrderOfGrants: a key goes before none, and the newest before older ones, however
 // long these last.
-func TestBestGrant(t *testing.T) {
+func TestOrderOfGrants(t *testing.T) {
 	n := &chain.Account{UID: chain.UID{1}}
 	now := time.Unix(1000, 0)
 	g := func(i byte, seq uint64, life time.Duration, key string) chain.Grant {
@@ -240,15 +235,11 @@ func TestBestGrant(t *testing.T) {
 	for _, x := range []chain.Grant{g(1, 9, time.Hour, ""), g(2, 4, 9*time.Hour, "old"), g(3, 5, time.Hour, "new"), g(4, 6, -time.Hour, "ended")} {
 		all[x.ID] = x
 	}
-	if got, ok := best(all, n.UID, now); !ok || got.ID != (id.ID{3}) {
-		t.Errorf("%v, %v", got.ID, ok)
+	got := grantsOf(all, n.UID, now)
+	if len(got) != 3 || got[0].ID != (id.ID{3}) || got[1].ID != (id.ID{2}) || got[2].ID != (id.ID{1}) {
+		t.Errorf("%+v", got)
 	}
-	delete(all, id.ID{3})
-	delete(all, id.ID{2})
-	if got, ok := best(all, n.UID, now); !ok || got.ID != (id.ID{1}) {
-		t.Errorf("%v, %v", got.ID, ok)
-	}
-	if _, ok := best(all, chain.UID{2}, now); ok {
-		t.Error("a grant of another node")
+	if got := grantsOf(all, chain.UID{2}, now); len(got) != 0 {
+		t.Errorf("grants of another node: %+v", got)
 	}
 }

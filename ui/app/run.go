@@ -29,16 +29,17 @@ type Where struct {
 	Here   bool           // on this machine: nothing is sent
 	Server string         // else: through this pinned server
 	Node   *chain.Account // by this node
-	Grant  id.ID          // under this grant
+	Grants []chain.Grant  // under one of these, as At orders them
 
-	Key    []byte  // of the grant: jobs are for this key in the node's TPM; nil: for any machine
-	Models []id.ID // of the grant: none: any
+	grant chain.Grant // the one of them that a job names
 }
 
 // Outcome is what a run gave and what it took.
 type Outcome struct {
 	Job        id.ID   `json:"job"`
-	Node       string  `json:"node"` // "here" or the node's uid
+	Node       string  `json:"node"`         // "here" or the node's uid
+	Verdict    string  `json:"node_verdict"` // on the node, just before; NotAttested, or "" here
+	Subject    string  `json:"node_subject"` // which machine the verdict is about
 	Rows       int     `json:"rows"`
 	Replicated bool    `json:"replicated"`
 	Attempts   int     `json:"attempts"` // leases the job took
@@ -82,12 +83,15 @@ type Times struct {
 // of it is returned but the figures of the attempt.
 func (a *App) Run(ctx context.Context, p *project.Project, w *Work, at Where, sink progress.Sink) (*Outcome, error) {
 	rec := a.board.begin(RunRecord{Project: p.Name(), Spec: w.Spec, Plan: w.Plan, Started: a.Now()}, sink)
-	out, err := a.run(ctx, p, w, at, rec)
+	out, err := a.score(ctx, p, w, at, a.proveNode, rec)
 	rec.end(out, err, a.Now())
 	return out, err
 }
 
-func (a *App) run(ctx context.Context, p *project.Project, w *Work, at Where, sink progress.Sink) (*Outcome, error) {
+// prover makes the node of a job prove itself, and picks the grant for the job.
+type prover func(ctx context.Context, p *project.Project, at Where, model id.ID, out *Outcome) (chain.Grant, error)
+
+func (a *App) score(ctx context.Context, p *project.Project, w *Work, at Where, prove prover, sink progress.Sink) (*Outcome, error) {
 	h, err := holder.New(w.Plan)
 	if err != nil {
 		return nil, err
@@ -97,6 +101,11 @@ func (a *App) run(ctx context.Context, p *project.Project, w *Work, at Where, si
 	blobs, compute, err := a.place(ctx, p, at, sink)
 	if err != nil {
 		return nil, err
+	}
+	if !at.Here {
+		if at.grant, err = prove(ctx, p, at, w.Plan.Core.Model, out); err != nil {
+			return out, err
+		}
 	}
 	count := &counted{Blobs: blobs}
 	defer func() {
@@ -144,7 +153,7 @@ type run struct {
 
 // send encrypts and uploads everything that the job names.
 func (r *run) send(ctx context.Context, pid id.ID, at Where) (job.JobDoc, []*holder.CanarySet, error) {
-	j := job.JobDoc{V: 1, Project: pid, Grant: at.Grant, MinIsolation: job.IsolationProcess, NotAfter: r.a.Now().Add(time.Hour).Unix()}
+	j := job.JobDoc{V: 1, Project: pid, Grant: at.grant.ID, MinIsolation: job.IsolationProcess, NotAfter: r.a.Now().Add(time.Hour).Unix()}
 	rand.Read(j.Nonce[:])
 	core, _, err := codec.EncodeCore(r.w.Plan.Core)
 	if err != nil {
@@ -153,10 +162,7 @@ func (r *run) send(ctx context.Context, pid id.ID, at Where) (job.JobDoc, []*hol
 	if j.Plan, err = r.blobs.Put(ctx, core); err != nil {
 		return j, nil, err
 	}
-	if j.Model = id.Of(r.w.model); !at.allows(j.Model) {
-		return j, nil, fmt.Errorf("%w: model %s is not among those of grant %s; an admin can grant the node for it", chain.ErrGrant, j.Model, at.Grant.Short())
-	}
-	if _, err = r.blobs.Put(ctx, r.w.model); err != nil {
+	if j.Model, err = r.blobs.Put(ctx, r.w.model); err != nil {
 		return j, nil, err
 	}
 	r.sink.Phase("encrypt and send", int64(r.w.Rows()), progress.Rows)
@@ -172,17 +178,17 @@ func (r *run) send(ctx context.Context, pid id.ID, at Where) (job.JobDoc, []*hol
 	if err != nil {
 		return j, nil, err
 	}
-	if j.Inputs, err = r.blobs.Put(ctx, set); err != nil || len(at.Key) == 0 {
+	if j.Inputs, err = r.blobs.Put(ctx, set); err != nil || len(at.grant.Key) == 0 {
 		return j, sets, err
 	}
 	rand.Read(r.key[:])
-	j.Release, err = grant.Seal(at.Key, j.Terms(), r.key)
+	j.Release, err = grant.Seal(at.grant.Key, j.Terms(), r.key)
 	return j, sets, err
 }
 
 // proven asks for the proof of a result, where the grant is for a machine's key.
 func (r *run) proven(at Where, res job.Result) error {
-	if len(at.Key) == 0 {
+	if len(at.grant.Key) == 0 {
 		return nil
 	}
 	err := job.CheckProof(res, r.key)
