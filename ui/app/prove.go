@@ -74,14 +74,12 @@ func (a *App) judgedBefore(name string) bool {
 }
 
 // choose picks the first grant that lets the machine of v, or with nil any
-// machine, run a job with model. Errors wrap ErrNodeKey or chain.ErrGrant.
+// machine, run a job with model. A plain grant is for no machine in particular.
+// Errors wrap ErrNodeKey or chain.ErrGrant.
 func choose(grants []chain.Grant, model id.ID, v *attest.Verdict) (chain.Grant, error) {
 	var wrong error
 	for _, g := range grants {
 		if v != nil {
-			if len(g.Key) == 0 {
-				break
-			}
 			if err := sameKey(g, v); err != nil {
 				wrong = cmp.Or(wrong, err)
 				continue
