@@ -11,7 +11,7 @@ import (
 )
 
 func nodeActions() []*Action {
-	uid := Arg{Name: "uid", Help: "the node's user id, or its name once it is pinned", Need: true}
+	uid := Arg{Name: "node", Help: "the node's user id, or its name once it is pinned", Need: true}
 	return []*Action{
 		{ID: "node.attest", Title: "Make a node prove what it runs", Vault: true, Can: needsProject, Run: runNodeAttest,
 			Help: "The project's server carries a fresh challenge to the node and brings the answer, which the node signed; the server can withhold it, not change it. The verdict is about this node: none on the server covers it. The first time the node is held to --signer and --root, or else to what the project's server is held to; changing that later is refused. Exit code 4 when a link is broken. Example: node attest study UID --signer KEY --root vtpm.",
@@ -61,7 +61,7 @@ func runNodeAttest(ctx context.Context, a *app.App, args Args, _ progress.Sink) 
 	if err != nil {
 		return Result{}, err
 	}
-	uid, err := a.NodeUID(args.Get("uid"))
+	uid, err := a.NodeUID(args.Get("node"))
 	if err != nil {
 		return Result{}, err
 	}
@@ -114,7 +114,7 @@ func runNodeList(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result
 }
 
 func runNodeMachine(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	uid, err := a.NodeUID(args.Get("uid"))
+	uid, err := a.NodeUID(args.Get("node"))
 	if err != nil {
 		return Result{}, err
 	}
@@ -122,7 +122,7 @@ func runNodeMachine(_ context.Context, a *app.App, args Args, _ progress.Sink) (
 }
 
 func runNodeResume(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	uid, err := a.NodeUID(args.Get("uid"))
+	uid, err := a.NodeUID(args.Get("node"))
 	if err != nil {
 		return Result{}, err
 	}
@@ -130,7 +130,7 @@ func runNodeResume(_ context.Context, a *app.App, args Args, _ progress.Sink) (R
 }
 
 func runNodeForgetMachine(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	uid, err := a.NodeUID(args.Get("uid"))
+	uid, err := a.NodeUID(args.Get("node"))
 	if err != nil {
 		return Result{}, err
 	}
@@ -139,7 +139,7 @@ func runNodeForgetMachine(_ context.Context, a *app.App, args Args, _ progress.S
 }
 
 func runNodeForget(_ context.Context, a *app.App, args Args, _ progress.Sink) (Result, error) {
-	uid, err := a.NodeUID(args.Get("uid"))
+	uid, err := a.NodeUID(args.Get("node"))
 	if err != nil {
 		return Result{}, err
 	}
