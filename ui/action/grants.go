@@ -14,13 +14,15 @@ import (
 	"cipherdeck/ui/app"
 )
 
+// grantAction names its arguments so that a form offers no model that nobody
+// asked for.
 func grantAction() *Action {
 	return &Action{ID: "grant", Title: "Let a node run jobs of a project", Keys: []string{"N"}, Screen: "projects", Vault: true,
 		Help: "The node gets ciphertext, the model and the plan, all by way of the server, which sees them too; never a key that opens data. With --attested the node proves what it runs first (node attest), and the grant is for a key in its TPM: only while the machine stays in this state; a change or a restart ends it, and before each job it is asked again. --model with --data limits the jobs to models of the project. Exit code 4 when the node is refused; then nothing is granted. Example: grant study UID --attested --model logreg.onnx --data wdbc.csv --label malignant --hours 8.",
 		Args: []Arg{projectArg(), {Name: "node", Help: "user id of the node", Need: true}, {Name: "hours", Flag: "hours", Default: "24", Help: "how long"},
 			{Name: "attested", Flag: "attested", Switch: true, Help: "attest it now, and grant only to the machine as it is"},
-			{Name: "model", Flag: "model", Many: true, Help: "with --attested: only jobs with this model item; repeat for several"},
-			{Name: "data", Flag: "data", Help: "with --model: the dataset item that it is run on; a job's model is encoded for its ranges"},
+			{Name: "only-model", Flag: "model", Many: true, Help: "with --attested: only jobs with this model item; repeat for several"},
+			{Name: "only-data", Flag: "data", Help: "with --model: the dataset item that it is run on; a job's model is encoded for its ranges"},
 			{Name: "label", Flag: "label", Help: "with --model: column with the truth, as of run"}},
 		Can: needsProject, Run: runGrant}
 }
@@ -30,11 +32,11 @@ func runGrant(ctx context.Context, a *app.App, args Args, sink progress.Sink) (R
 	if err != nil || hours <= 0 {
 		return Result{}, fmt.Errorf("%w: --hours %q is not a number of hours", app.ErrInput, args.Get("hours"))
 	}
-	models := args.All("model")
+	models := args.All("only-model")
 	switch {
 	case len(models) > 0 && !args.Has("attested"):
 		return Result{}, fmt.Errorf("%w: --model goes with --attested", app.ErrInput)
-	case (len(models) > 0) != args.Has("data"):
+	case (len(models) > 0) != args.Has("only-data"):
 		return Result{}, fmt.Errorf("%w: --model and --data go together: a job's model is encoded for the ranges of its data", app.ErrInput)
 	}
 	uid, err := a.NodeUID(args.Get("node"))
@@ -53,7 +55,7 @@ func runGrant(ctx context.Context, a *app.App, args Args, sink progress.Sink) (R
 		return Result{Data: map[string]any{"grant": g, "attested": false}, Text: []string{"grant " + g.String(),
 			"  not attested: who runs it is not known; it sees ciphertext only"}}, nil
 	}
-	ids, err := a.ModelIDs(ctx, p, models, args.Get("data"), args.Get("label"), sink)
+	ids, err := a.ModelIDs(ctx, p, models, args.Get("only-data"), args.Get("label"), sink)
 	if err != nil {
 		return Result{}, err
 	}
@@ -89,12 +91,16 @@ func modelWords(models []id.ID) string {
 	return "model " + strings.Join(out, ", ")
 }
 
-func viewGrant(g chain.Grant) (grantView, string) {
+func viewGrant(g chain.Grant, held string) (grantView, []string) {
 	until := g.NotAfter.UTC().Format(time.RFC3339)
-	v := grantView{ID: g.ID, Node: g.Node.UID.String(), Name: g.Node.Name, Until: until, Attested: len(g.Key) > 0, AK: hex.EncodeToString(g.AKName), Models: list(g.Models)}
+	v := grantView{ID: g.ID, Node: g.Node.UID.String(), Name: g.Node.Name, Until: until, Attested: len(g.Key) > 0, AK: hex.EncodeToString(g.AKName), Held: held, Models: list(g.Models)}
 	how := "not attested"
 	if v.Attested {
 		how = fmt.Sprintf("attested: AK %s, %s", attest.Short(g.AKName), modelWords(g.Models))
 	}
-	return v, fmt.Sprintf("  node     %-24s %s until %s  %s", v.Name, v.Node, until, how)
+	lines := []string{fmt.Sprintf("  node     %-24s %s until %s  %s", v.Name, v.Node, until, how)}
+	if held != "" {
+		lines = append(lines, "           ✗ suspended here: "+held)
+	}
+	return v, lines
 }

@@ -16,7 +16,7 @@ func nodeActions() []*Action {
 		{ID: "node.attest", Title: "Make a node prove what it runs", Vault: true, Can: needsProject, Run: runNodeAttest,
 			Help: "The project's server carries a fresh challenge to the node and brings the answer, which the node signed; the server can withhold it, not change it. The verdict is about this node: none on the server covers it. The first time the node is held to --signer and --root, or else to what the project's server is held to; changing that later is refused. Exit code 4 when a link is broken. Example: node attest study UID --signer KEY --root vtpm.",
 			Args: []Arg{projectArg(), uid, {Name: "signer", Flag: "signer", Many: true, Help: "public key whose manifests you accept"}, {Name: "threshold", Flag: "threshold", Help: "how many of them must have signed a manifest; without it, all"},
-				{Name: "root", Flag: "root", Help: "weakest root you accept: hardware, vtpm or software (demo only)"}, {Name: "detail", Flag: "detail", Help: "link to show whole, e.g. node.answer; all for every one"},
+				{Name: "weakest-root", Flag: "root", Help: "weakest root you accept: hardware, vtpm or software (demo only)"}, {Name: "detail", Flag: "detail", Help: "link to show whole, e.g. node.answer; all for every one"},
 				{Name: "pcrs", Flag: "pcrs", Switch: true, Help: "show the registers and their events"}}},
 		{ID: "node.list", Title: "List the nodes that you hold to something", Vault: true, Run: runNodeList,
 			Help: "The nodes that were attested from here, what they are held to, and whether their jobs are suspended. Nobody is asked. Example: node list --json."},
@@ -50,7 +50,7 @@ func nodeHold(args Args) (h app.NodeHold, err error) {
 			return h, fmt.Errorf("%w: --threshold %q is not a number from 1", app.ErrInput, t)
 		}
 	}
-	if r := args.Get("root"); r != "" {
+	if r := args.Get("weakest-root"); r != "" {
 		h.Root, err = parseRoot(r)
 	}
 	return h, err

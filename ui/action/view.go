@@ -79,6 +79,7 @@ type grantView struct {
 
 	Attested bool    `json:"attested"`             // it is for a key in the TPM of a machine that was attested
 	AK       string  `json:"attestation_key_name"` // of that machine
+	Held     string  `json:"suspended"`            // why this vault sends the node no job, "" when it may
 	Models   []id.ID `json:"models"`               // that jobs may name; none: any
 }
 
@@ -98,15 +99,24 @@ func itemLine(it project.Item) string {
 	return line
 }
 
-func showProject(p *project.Project) Result { return showMembers(p, nil) }
+func showProject(p *project.Project) Result { return showKnown(p, nil, nil) }
 
-// showTrusted is showProject with what stands behind each member's keys.
+// showTrusted is showProject with what stands behind each member's keys, and
+// which nodes are suspended here.
 func showTrusted(a *app.App, p *project.Project) (Result, error) {
 	t, err := a.MemberTrust(p)
-	return showMembers(p, t), err
+	if err != nil {
+		return showProject(p), err
+	}
+	nodes, err := a.Nodes()
+	held := map[string]string{}
+	for _, n := range nodes {
+		held[n.UID] = n.Held
+	}
+	return showKnown(p, t, held), err
 }
 
-func showMembers(p *project.Project, trust map[chain.UID]app.Trust) Result {
+func showKnown(p *project.Project, trust map[chain.UID]app.Trust, held map[string]string) Result {
 	st := p.State()
 	v := projectView{Name: p.Name(), ID: p.ID(), Seq: st.Seq, Epoch: st.Epoch().Number, Items: []itemView{}, Members: []memberView{}, Grants: []grantView{}, Invites: []inviteView{}, Lent: []lentView{}, Heard: len(p.Heard().Agree)}
 	text := []string{fmt.Sprintf("%s  %s", v.Name, v.ID), fmt.Sprintf("link %d, epoch %d", v.Seq, v.Epoch)}
@@ -136,8 +146,9 @@ func showMembers(p *project.Project, trust map[chain.UID]app.Trust) Result {
 		text = append(text, strings.TrimRight(fmt.Sprintf("  %-8s %-24s %s  %s", m.Role, m.Account.Name, u, trust[u].Says()), " "))
 	}
 	for _, i := range slices.SortedFunc(maps.Keys(st.Grants), id.Compare) {
-		view, line := viewGrant(st.Grants[i])
-		v.Grants, text = append(v.Grants, view), append(text, line)
+		g := st.Grants[i]
+		view, lines := viewGrant(g, held[g.Node.UID.String()])
+		v.Grants, text = append(v.Grants, view), append(text, lines...)
 	}
 	for _, i := range slices.SortedFunc(maps.Keys(st.Invites), func(a, b chain.InviteID) int { return strings.Compare(a.String(), b.String()) }) {
 		n := st.Invites[i]
