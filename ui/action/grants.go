@@ -65,11 +65,11 @@ func runGrant(ctx context.Context, a *app.App, args Args, sink progress.Sink) (R
 	}
 	return Result{Data: map[string]any{"grant": g.ID, "attested": true, "verdict": g.Verdict.Word(), "subject": g.Verdict.Subject, "root": g.Verdict.Root.String(),
 		"key": hex.EncodeToString(g.Key), "attestation_key_name": hex.EncodeToString(g.Verdict.AKName), "models": list(g.Models), "until": g.Until.UTC().Format(time.RFC3339)},
-		Text: []string{"grant " + g.ID.String(),
+		Text: append([]string{"grant " + g.ID.String(),
 			fmt.Sprintf("  %s proved what it runs: %s, root: %s, manifest %d", g.Verdict.Subject, g.Verdict.Word(), g.Verdict.Root, g.Verdict.Version),
 			fmt.Sprintf("  for the key %s of its TPM, certified by %s", attest.Short(g.Key), attest.Short(g.Verdict.AKName)),
 			"  only while the machine stays in this state; a change or a restart ends it, at the latest " + g.Until.UTC().Format(time.RFC3339),
-			"  jobs: evaluation on ciphertext, with " + modelWords(g.Models)}}, nil
+			"  jobs: evaluation on ciphertext, with " + modelWords(g.Models)}, firstSeen(g.First)...)}, nil
 }
 
 // refusedGrant shows the verdict for which nothing was granted.

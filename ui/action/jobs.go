@@ -144,6 +144,7 @@ func OutcomeLines(o *app.Outcome) []string {
 		out = append(out, "the node was not attested: who runs it is not known; it saw ciphertext only")
 	default:
 		out = append(out, o.Subject+" proved what it runs just before: "+o.Verdict)
+		out = append(out, firstSeen(o.First)...)
 	}
 	if o.Proven {
 		out = append(out, "proven by the key in the node's TPM, which opens in the state that was granted only, and until its next restart")

@@ -96,6 +96,14 @@ func heldTo(n app.NodeInfo, said bool) string {
 	return fmt.Sprintf("held from now on to %s: %d of %d, weakest root %s", by, n.Threshold, n.Signers, n.MinRoot)
 }
 
+// firstSeen says that a node was pinned on the way.
+func firstSeen(first bool) []string {
+	if !first {
+		return nil
+	}
+	return []string{"  the first verdict on it from here: held from now on to this machine (node machine), and to whose manifests and which root node list shows"}
+}
+
 func runNodeList(_ context.Context, a *app.App, _ Args, _ progress.Sink) (Result, error) {
 	all, err := a.Nodes()
 	r := Result{Data: list(all)}

@@ -36,6 +36,7 @@ func (a *App) grant(ctx context.Context, p *project.Project, g project.Granting)
 type Granted struct {
 	ID      id.ID
 	Verdict *attest.Verdict
+	First   bool   // it is the first one on this node here
 	Key     []byte // of its TPM: jobs are for it only
 	Models  []id.ID
 	Until   time.Time
@@ -55,6 +56,7 @@ func (a *App) GrantAttested(ctx context.Context, p *project.Project, node chain.
 	if err != nil {
 		return Granted{}, err
 	}
+	first := !a.judgedBefore(NodeName(node))
 	v, err := a.attestNode(ctx, p.ID().String(), acc, carry)
 	if err != nil {
 		return Granted{Verdict: v}, err
@@ -72,7 +74,7 @@ func (a *App) GrantAttested(ctx context.Context, p *project.Project, node chain.
 	if len(models) > chain.MaxGrantModels {
 		return Granted{Verdict: v}, fmt.Errorf("%w: %d models in one grant, limit %d", ErrInput, len(models), chain.MaxGrantModels)
 	}
-	g := Granted{Verdict: v, Key: key, Models: models, Until: a.Now().Add(life)}
+	g := Granted{Verdict: v, First: first, Key: key, Models: models, Until: a.Now().Add(life)}
 	g.ID, err = a.grant(ctx, p, project.Granting{Node: acc, Until: g.Until, Key: key, AKName: v.AKName, Op: chain.GrantBlind, Models: models})
 	return g, err
 }

@@ -53,7 +53,7 @@ func (a *App) proven(ctx context.Context, pid string, at Where, model id.ID, car
 	}
 	v, err := a.attestNode(ctx, pid, at.Node, carry)
 	if v != nil {
-		out.Verdict, out.Subject = v.Word(), v.Subject
+		out.Verdict, out.Subject, out.First = v.Word(), v.Subject, !known
 	}
 	if err != nil {
 		return chain.Grant{}, err

@@ -50,7 +50,7 @@ func TestNodeProvesBeforeEachJob(t *testing.T) {
 	for n := range 2 {
 		before := q.n
 		i, out, err := q.prove(t, a, model, first, w.plain(9))
-		if err != nil || i != first.ID || out.Verdict != "demo" || out.Subject != called(name) || q.n == before {
+		if err != nil || i != first.ID || out.Verdict != "demo" || out.Subject != called(name) || out.First != (n == 0) || q.n == before {
 			t.Fatalf("job %d: %v, %+v, asked %d", n, err, out, q.n)
 		}
 	}

@@ -223,6 +223,27 @@ func TestMachineChangedSinceItsGrant(t *testing.T) {
 	}
 }
 
+// phases are those that a run came to.
+type phases struct {
+	progress.Discard
+	seen []string
+}
+
+func (s *phases) Phase(name string, _ int64, _ progress.Unit) { s.seen = append(s.seen, name) }
+
+// TestRefusedNodeGetsNothing: what a node says of itself is judged before a row
+// is encrypted.
+func TestRefusedNodeGetsNothing(t *testing.T) {
+	w := newWard(t)
+	var s phases
+	out, err := w.score(t.Context(), w.p, w.w, w.grant(t), func(context.Context, *project.Project, Where, id.ID, *Outcome) (chain.Grant, error) {
+		return chain.Grant{}, ErrNodeKey
+	}, &s)
+	if !errors.Is(err, ErrNodeKey) || out.Job != (id.ID{}) || out.Canaries != 0 || len(s.seen) != 0 {
+		t.Errorf("%v, %+v, phases %q", err, out, s.seen)
+	}
+}
+
 // TestOrderOfGrants: a key goes before none, and the newest before older ones, however
 // long these last.
 func TestOrderOfGrants(t *testing.T) {

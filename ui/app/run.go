@@ -40,6 +40,7 @@ type Outcome struct {
 	Node       string  `json:"node"`         // "here" or the node's uid
 	Verdict    string  `json:"node_verdict"` // on the node, just before; NotAttested, or "" here
 	Subject    string  `json:"node_subject"` // which machine the verdict is about
+	First      bool    `json:"node_first"`   // it is the first one on this node here
 	Rows       int     `json:"rows"`
 	Replicated bool    `json:"replicated"`
 	Attempts   int     `json:"attempts"` // leases the job took
