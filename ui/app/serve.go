@@ -66,6 +66,9 @@ func Node(ctx context.Context, spec NodeSpec, runner job.Runner, log *slog.Logge
 	if runner == nil {
 		runner = circuit.Runner{Workers: runtime.GOMAXPROCS(0)}
 	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	// Measured before anything is asked for: what comes later is in no quote.
 	m, err := node.OpenMachine(host.Spec{TPM: spec.TPM, Dir: spec.Dir, FirmwareLog: spec.FirmwareLog}, me.Account.UID[:], me.Device, log, time.Now())
 	if err != nil {
@@ -87,8 +90,7 @@ func Node(ctx context.Context, spec NodeSpec, runner job.Runner, log *slog.Logge
 		defer wait()
 		defer stop()
 	}
-	sink.Note("attesting", "tpm", m.Kind)
-	sink.Note("working", "node", me.Account.UID.String())
+	sink.Note("working", "node", me.Account.UID.String(), "tpm", m.Kind) // the first note: who starts a node waits for it
 	notifyInit("READY=1")
 	return node.Node{Client: c, Runner: runner, Identity: me.Device, Answer: m.Answer, Keys: m.Keys, Log: log}.Run(ctx)
 }
