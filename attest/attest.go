@@ -316,6 +316,8 @@ type Evidence struct {
 	KeyPublic  []byte `cbor:"15,keyasint,omitempty"` // TPMT_PUBLIC of the job key
 	KeyCertify []byte `cbor:"16,keyasint,omitempty"` // TPMS_ATTEST of type certify
 	KeySig     []byte `cbor:"17,keyasint,omitempty"` // TPMT_SIGNATURE by the AK
+
+	Collateral []byte `cbor:"18,keyasint,omitempty"` // for TDX and SGX: dcap.Collateral
 }
 
 // PCRValue is one register of the bank that was asked for.

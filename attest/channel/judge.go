@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cipherdeck/attest"
+	"cipherdeck/attest/kinds"
 	"cipherdeck/attest/tpm2"
 	"cipherdeck/crypto/doc"
 )
@@ -30,8 +31,8 @@ func parseEvidence(raw []byte) (attest.Evidence, error) {
 	if err := doc.Decode(raw, &e); err != nil {
 		return e, fmt.Errorf("%w: evidence: %w", attest.ErrRefused, err)
 	}
-	if e.V != tpm2.Version || e.Type != tpm2.Type {
-		return e, fmt.Errorf("%w: evidence is %q version %d, want %q version %d", attest.ErrRefused, e.Type, e.V, tpm2.Type, tpm2.Version)
+	if _, ok := kinds.Of(e.Type); !ok || e.V != tpm2.Version {
+		return e, fmt.Errorf("%w: evidence is of type %.16q, version %d; want version %d of tpm2, snp, tdx or sgx", attest.ErrRefused, e.Type, e.V, tpm2.Version)
 	}
 	return e, nil
 }

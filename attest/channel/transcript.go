@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"cipherdeck/attest"
-	"cipherdeck/attest/tpm2"
+	"cipherdeck/attest/kinds"
 	"cipherdeck/crypto/doc"
 )
 
@@ -62,7 +62,7 @@ func transcribe(cs tls.ConnectionState, challenge, evidence []byte, subject stri
 // nil only for a verdict that is OK. It wraps attest.ErrRefused when the
 // evidence is not good enough; the verdict then says which link broke, and is
 // nil when the bytes could not even be read. Other errors mean that no question
-// could be asked: ErrChallenge, tpm2.ErrAsk.
+// could be asked: ErrChallenge, tpm2.ErrAsk, report.ErrAsk.
 func (t *Transcript) Judge(ctx context.Context, policy attest.Policy, now time.Time) (*attest.Verdict, error) {
 	c, err := parseChallenge(t.Challenge)
 	if err != nil {
@@ -78,7 +78,7 @@ func (t *Transcript) Judge(ctx context.Context, policy attest.Policy, now time.T
 	if enrolled == nil {
 		enrolled = policy.Enrolled
 	}
-	v, err := tpm2.Verifier{PCRs: c.PCRs, Bank: c.Bank}.Verify(ctx, e, attest.Expect{
+	v, err := kinds.Verify(ctx, c, e, attest.Expect{
 		Bind: bind[:], Subject: t.Subject, SPKI: t.key(), Policy: policy, Now: now, Enrolled: enrolled,
 	})
 	if err != nil {

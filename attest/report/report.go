@@ -47,6 +47,8 @@ type Checks struct {
 	Type string
 	Root attest.RootKind
 
+	Collateral bool // it comes with what its maker says of firmware
+
 	// Chain verifies the certificates up to the pinned root, and fills in
 	// Maker, Serials, SPKI and Ends.
 	Chain func(*Trial) error

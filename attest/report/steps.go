@@ -31,6 +31,9 @@ func (t *Trial) chain() (attest.State, string) {
 	if name := foreign(t.E); name != "" {
 		return links.Fail("field %s is of a TPM: evidence of type %s has none", name, t.kind.Type)
 	}
+	if len(t.E.Collateral) > 0 && !t.kind.Collateral {
+		return links.Fail("field collateral is of TDX and SGX: evidence of type %s has none", t.kind.Type)
+	}
 	for _, der := range t.E.EKChain {
 		t.Show("certificate", der)
 	}

@@ -11,6 +11,9 @@ import (
 )
 
 func (t *trial) signature() (attest.State, string) {
+	if len(t.E.Collateral) > 0 {
+		return links.Fail("field collateral is of TDX and SGX: evidence of type %s has none", Type)
+	}
 	t.Show("quote", t.E.Quote)
 	t.Show("signature", t.E.Signature)
 	q, err := ParseQuote(t.E.Quote)
