@@ -348,6 +348,11 @@ type Expect struct {
 	Policy   Policy
 	Now      time.Time
 	Enrolled *Enrolment // fresh, or the policy's; nil when there was none
+
+	// Look is for a person who was given a report and not told what it must be: what
+	// is not known, the binding or the manifest, is not checked, and the verdict is
+	// never OK.
+	Look bool
 }
 
 // Root is a certificate that a chain may end in, and what it vouches for.

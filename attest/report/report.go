@@ -84,7 +84,7 @@ func (c Checks) Verify(ctx context.Context, e attest.Evidence, x attest.Expect) 
 	if e.Type != c.Type || e.V != Version {
 		return nil, fmt.Errorf("%w: evidence %q version %d, want %q version %d", ErrAsk, e.Type, e.V, c.Type, Version)
 	}
-	if len(x.Bind) != sha256.Size {
+	if len(x.Bind) != sha256.Size && !(x.Look && x.Bind == nil) {
 		return nil, fmt.Errorf("%w: binding of %d bytes, want %d", ErrAsk, len(x.Bind), sha256.Size)
 	}
 	raw, err := doc.Encode(e)
@@ -94,6 +94,6 @@ func (c Checks) Verify(ctx context.Context, e attest.Evidence, x attest.Expect) 
 	t := &Trial{kind: c, Trial: links.Trial{E: e, X: x, V: &attest.Verdict{
 		Type: c.Type, Subject: x.Subject, Digest: id.Of(raw), NotAfter: x.Now.Add(AskAgain), JobKey: e.JobKey,
 	}}}
-	links.Run(&t.Trial, t, steps())
+	links.Run(&t.Trial, t, t.steps())
 	return t.V, nil
 }

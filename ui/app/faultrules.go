@@ -8,6 +8,7 @@ import (
 
 	"cipherdeck/attest"
 	"cipherdeck/attest/channel"
+	"cipherdeck/attest/dcap"
 	"cipherdeck/attest/device"
 	"cipherdeck/attest/ek"
 	"cipherdeck/attest/manifest"
@@ -175,6 +176,7 @@ func trustFaults() []faultRule {
 		{device.ErrSpec, "no-tpm", ExitInput, "say which TPM: soft, swtpm, or the path of a device such as /dev/tpmrm0; for swtpm install packages swtpm and swtpm-tools"},
 		{device.ErrDead, "tpm-silent", ExitUnreachable, "end other programs that hold the TPM, or give it the path of its resource manager: /dev/tpmrm0"},
 		{softtpm.ErrState, "tpm-state", ExitDamaged, "restore the file from a backup; without one move it away: the machine then has another identity, which everybody must accept anew"},
+		{dcap.ErrCollateral, "no-collateral", ExitInput, "give files as https://api.trustedservices.intel.com publishes them: TCB info, QE identity, the chain of their signer, the lists of the PCK CA and of the root"},
 		{ek.ErrCertificate, "not-a-tpm-maker", ExitInput, "give the certificate of the authority that the maker of the TPM publishes, and its kind: hardware or vtpm"},
 		{channel.ErrTranscript, "not-evidence", ExitInput, "give a file that attest export wrote"},
 		{attest.ErrRefused, "refused", ExitRefused, "run no job there until its operator explains the broken link; a project that is stored there stays unreadable to it"},

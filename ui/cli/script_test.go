@@ -113,6 +113,11 @@ func setup(e *testscript.Env) error {
 		return err
 	}
 	e.Setenv("OLDDATA", old)
+	reports, err := filepath.Abs(filepath.Join("..", "..", "attest"))
+	if err != nil {
+		return err
+	}
+	e.Setenv("REPORTS", reports)
 	e.Setenv("ESC", "\x1b")
 	return nil
 }
