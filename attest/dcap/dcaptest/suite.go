@@ -239,7 +239,9 @@ func common() []Row {
 		{Name: "no levels", Info: set("tcbLevels", []any{}), Link: attest.LinkTCB, Text: "older than every level"},
 		{Name: "empty level", Info: set("tcbLevels", []any{map[string]any{"tcbStatus": "UpToDate"}}), Link: attest.LinkTCB, Text: "lacks components"},
 		{Name: "old processor", Maker: func(m *Maker) { m.Comps[3] = 4 }, Link: attest.LinkTCB, Text: "processor: Intel says OutOfDate"},
-		{Name: "old certification enclave", Info: func(m map[string]any) { m["tcbLevels"].([]any)[0].(map[string]any)["tcb"].(map[string]any)["pcesvn"] = 12 }, Link: attest.LinkTCB, Text: "processor: Intel says OutOfDate"},
+		{Name: "old certification enclave", Info: func(m map[string]any) {
+			m["tcbLevels"].([]any)[0].(map[string]any)["tcb"].(map[string]any)["pcesvn"] = 12
+		}, Link: attest.LinkTCB, Text: "processor: Intel says OutOfDate"},
 		{Name: "older than every level", Maker: func(m *Maker) { m.Comps[3] = 3 }, Link: attest.LinkTCB, Text: "older than every level"},
 		{Name: "revoked by its status", Info: func(m map[string]any) { m["tcbLevels"].([]any)[0].(map[string]any)["tcbStatus"] = "Revoked" }, Link: attest.LinkTCB, Text: "Intel says Revoked"},
 		{Name: "an unknown status", Info: func(m map[string]any) { m["tcbLevels"].([]any)[0].(map[string]any)["tcbStatus"] = "\x1b[2J" }, Link: attest.LinkTCB, Text: "Intel says"},
