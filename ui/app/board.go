@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ type Board struct {
 	verdicts map[string]Judged
 	scripts  map[string]*channel.Transcript // of the newest exchange
 	drifts   map[string]Drift               // of the newest verdict
+	took     map[string][]time.Duration
 	runs     []*RunRecord
 	changed  chan struct{}
 }
@@ -31,7 +33,12 @@ type Judged struct {
 	Err     error           // nil when it is OK
 	Payload int64           // bytes sent on a refused connection: 0
 	At      time.Time
+	Drift   Drift           // how it differs from the last good verdict
+	Took    []time.Duration // from asking to the verdict, this time last; MaxTook at most
 }
+
+// MaxTook is how many times are kept of one server.
+const MaxTook = 20
 
 // RunState is what became of a run.
 type RunState uint8
@@ -66,7 +73,7 @@ type RunRecord struct {
 }
 
 func newBoard() *Board {
-	return &Board{verdicts: map[string]Judged{}, scripts: map[string]*channel.Transcript{}, drifts: map[string]Drift{}, changed: make(chan struct{}, 1)}
+	return &Board{verdicts: map[string]Judged{}, scripts: map[string]*channel.Transcript{}, drifts: map[string]Drift{}, took: map[string][]time.Duration{}, changed: make(chan struct{}, 1)}
 }
 
 // Changed receives when something on the board changed. Several changes may
@@ -116,6 +123,7 @@ func (b *Board) forget() {
 	clear(b.verdicts)
 	clear(b.scripts)
 	clear(b.drifts)
+	clear(b.took)
 	b.runs = nil
 	b.mu.Unlock()
 	b.notify()
@@ -128,12 +136,21 @@ func (b *Board) notify() {
 	}
 }
 
+// timed adds how long a verdict took.
+func (b *Board) timed(server string, d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := append(slices.Clone(b.took[server]), d)
+	b.took[server] = all[max(0, len(all)-MaxTook):]
+}
+
 func (b *Board) judged(j Judged) {
 	var r *api.RefusedError
 	if errors.As(j.Err, &r) {
 		j.Verdict, j.Payload = r.Verdict, r.PayloadBytes
 	}
 	b.mu.Lock()
+	j.Drift, j.Took = b.drifts[j.Server], b.took[j.Server]
 	b.verdicts[j.Server] = j
 	b.mu.Unlock()
 	b.notify()

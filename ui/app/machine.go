@@ -248,6 +248,22 @@ func (a *App) noteVerdict(name string, v *attest.Verdict, t *channel.Transcript)
 	return err
 }
 
+// IdentityError says that a machine is another one than the first time. It wraps
+// ErrIdentity.
+type IdentityError struct {
+	Name    string // of the pinned server, or of a node
+	Was, Is attest.Identity
+	Since   time.Time // when it was first attested; zero when that is not known
+}
+
+// Error names both by their words.
+func (e *IdentityError) Error() string {
+	return fmt.Sprintf("%v: %s was %s, now %s", ErrIdentity, called(e.Name), Words(e.Was), Words(e.Is))
+}
+
+// Unwrap leads to ErrIdentity.
+func (e *IdentityError) Unwrap() error { return ErrIdentity }
+
 // identityChanged names both identities when a verdict broke on them.
 func (a *App) identityChanged(name string, v *attest.Verdict) error {
 	if v == nil || v.Broken() == nil || v.Broken().ID != attest.LinkEnrol {
@@ -260,9 +276,11 @@ func (a *App) identityChanged(name string, v *attest.Verdict) error {
 	if len(p.AKName) == 0 || bytes.Equal(p.AKName, v.AKName) && bytes.Equal(p.Machine.EK, v.EK) {
 		return nil
 	}
-	was := IdentityOf(p.Machine.EK, p.AKName, p.Signers)
-	is := IdentityOf(v.EK, v.AKName, p.Signers)
-	return fmt.Errorf("%w: %s was %s, now %s", ErrIdentity, called(name), Words(was), Words(is))
+	e := &IdentityError{Name: name, Was: IdentityOf(p.Machine.EK, p.AKName, p.Signers), Is: IdentityOf(v.EK, v.AKName, p.Signers)}
+	if h := p.Machine.History; len(h) > 0 {
+		e.Since = time.Unix(h[0].At, 0)
+	}
+	return e
 }
 
 // IdentityOf is the face of a machine: see attest.Identity.

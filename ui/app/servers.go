@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"sort"
+	"time"
 
 	"cipherdeck/attest"
 	"cipherdeck/attest/channel"
@@ -127,7 +128,11 @@ func (a *App) Attest(ctx context.Context, name string) (*attest.Verdict, error) 
 	if err != nil {
 		return nil, err
 	}
+	start := time.Now() // how long it took is of the machine, not of the App's clock
 	v, err := c.Attest(ctx)
+	if v != nil {
+		a.board.timed(name, time.Since(start))
+	}
 	if changed := a.identityChanged(name, v); changed != nil {
 		err = fmt.Errorf("%w; %w", changed, err)
 	}

@@ -103,6 +103,15 @@ func (c Clipboard) Lend(ctx context.Context, value []byte, life time.Duration, l
 	return c.takeBack(value)
 }
 
+// Set puts value there and leaves it: for what is no secret. Errors wrap ErrNone,
+// or say what the program said.
+func (c Clipboard) Set(ctx context.Context, value []byte) error {
+	if len(value) > maxValue {
+		return fmt.Errorf("%w for %d bytes, limit %d", ErrNone, len(value), maxValue)
+	}
+	return c.put(ctx, value)
+}
+
 func (c Clipboard) put(ctx context.Context, value []byte) error {
 	if c.tty != "" {
 		return c.write(value)

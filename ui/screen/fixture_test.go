@@ -158,9 +158,9 @@ func machines() map[string]app.MachineInfo {
 		Server: "main", Words: "atlas banjo cedar dune ember fable grove haiku", Digits: strings.TrimSpace(strings.Repeat("12345 ", 12)), Art: append(art, art[0]),
 		Held: "PCR 11 changed under the same manifest",
 		History: []app.History{
-			{At: clock().Add(-48 * time.Hour), Word: "demo", Note: "first seen; credential activated"},
+			{At: clock().Add(-48 * time.Hour), Word: "demo", Resets: 3, Version: 1, Note: "first seen; credential activated"},
 			{At: clock().Add(-time.Hour), Word: "REFUSED", Broken: "log.events", Note: "event 0 " + hostile},
-			{At: clock().Add(-3 * time.Minute), Word: "demo", Note: "rebooted: reset count 4, was 3"},
+			{At: clock().Add(-3 * time.Minute), Word: "demo", Resets: 4, Version: 1, Changed: []uint8{11}, Note: "rebooted: reset count 4, was 3"},
 		},
 	}}
 }
@@ -170,6 +170,27 @@ func verdicts() map[string]app.Judged {
 		"main":  {Server: "main", Verdict: verdict("", ""), At: clock().Add(-3 * time.Minute)},
 		hostile: {Server: hostile, Err: errors.New("evidence: " + hostile), At: clock().Add(-2 * time.Hour)},
 	}
+}
+
+// drifting is the board after a server was asked that is not as it was.
+func drifting() map[string]app.Judged {
+	m := verdicts()
+	j := m["main"]
+	j.At = clock()
+	j.Took = []time.Duration{4100 * time.Microsecond, 3900 * time.Microsecond, 9 * time.Millisecond, 4 * time.Millisecond}
+	j.Drift = app.Drift{Since: clock().Add(-24 * time.Hour), Lines: []string{
+		"PCR 11 (unified kernel image, boot phases (systemd)): event 3: IPL cmdline console=ttyS0, was IPL cmdline quiet",
+		"PCR 14 (this server's own log): event 1: config " + hostile + ", was config the configuration"}}
+	m["main"] = j
+	return m
+}
+
+// swapped is the board after another machine answered.
+func swapped() map[string]app.Judged {
+	m := verdicts()
+	e := &app.IdentityError{Name: "lab-2", Was: attest.Identity{1, 2, 3}, Is: attest.Identity{4, 5, 6}, Since: clock().Add(-30 * 24 * time.Hour)}
+	m["lab-2"] = app.Judged{Server: "lab-2", Verdict: verdict(attest.LinkEnrol, "another AK than the one seen first"), Err: fmt.Errorf("%w; %w", e, attest.ErrRefused), At: clock()}
+	return m
 }
 
 // cheat is the board after a changed server was asked.

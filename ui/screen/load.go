@@ -119,13 +119,13 @@ func watchBoard(ctx context.Context, b *app.Board) cmd {
 			return nil
 		case <-b.Changed():
 		}
-		passed := judgements(b)
+		passed := judgements(b.Verdicts())
 		for end := time.After(boardEvery); ; {
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-b.Changed():
-				passed = append(passed, judgements(b)...)
+				passed = append(passed, judgements(b.Verdicts())...)
 				continue
 			case <-end:
 			}
@@ -134,9 +134,9 @@ func watchBoard(ctx context.Context, b *app.Board) cmd {
 	}
 }
 
-// judgements are the verdicts on the board, in the order of their times.
-func judgements(b *app.Board) []app.Judged {
-	all := slices.Collect(maps.Values(b.Verdicts()))
+// judgements are verdicts in the order of their times.
+func judgements(of map[string]app.Judged) []app.Judged {
+	all := slices.Collect(maps.Values(of))
 	slices.SortFunc(all, func(x, y app.Judged) int { return x.At.Compare(y.At) })
 	return all
 }

@@ -33,7 +33,11 @@ type root struct {
 	stopping bool
 	idle     idle
 	notices  <-chan string
-	slept    time.Time // when sleep locked last
+	slept    time.Time           // when sleep locked last
+	stops    map[string]bool     // identities that were stopped at
+	asking   map[string]bool     // servers that are asked again
+	drifts   map[string][]string // what was said of a server last
+	ask      func(a *app.App, server string)
 }
 
 // said is the line of status.
@@ -55,7 +59,9 @@ const (
 func newRoot(ctx context.Context, o Options) *root {
 	s := &session{ctx: ctx, app: func() *app.App { return o.App }, actions: o.Actions, now: o.Now, th: theme.Detect(o.Getenv, o.NoColor)}
 	s.data.detail = map[string]*detail{}
-	r := &root{s: s, story: &story{}, clock: o.Now(), idle: idle{after: o.LockAfter}, notices: o.Notices}
+	r := &root{s: s, story: &story{}, clock: o.Now(), idle: idle{after: o.LockAfter}, notices: o.Notices,
+		stops: map[string]bool{}, asking: map[string]bool{}, drifts: map[string][]string{}}
+	r.ask = func(a *app.App, server string) { _, _ = a.Attest(ctx, server) } // the board has what came of it
 	if o.Demo != nil {
 		r.story = newStory(s, *o.Demo)
 		s.story = r.story
@@ -128,7 +134,7 @@ func (r *root) event(m msg) cmd {
 	switch m := m.(type) {
 	case tick:
 		r.clock = r.s.now()
-		return all(r.rest(), r.minute())
+		return all(r.rest(), r.askOld(), r.minute())
 	case rested:
 		return r.rests()
 	case slept:
@@ -138,6 +144,11 @@ func (r *root) event(m msg) cmd {
 		return nil
 	case noted:
 		return r.noted(m)
+	case asked:
+		return r.asked(m)
+	case copied:
+		r.copied(m)
+		return nil
 	case looked:
 		return r.looks()
 	case surveyed:
@@ -209,6 +220,7 @@ func (r *root) locked() {
 		}
 	}
 	r.over, r.stopping = nil, false
+	clear(r.drifts)
 	r.screens = []screen{newProjects(r.s), newServers(r.s), newJobs(r.s)}
 }
 
@@ -219,9 +231,12 @@ func (r *root) board(m boardMoved) cmd {
 	r.s.data.verdicts, r.s.data.runs = m.verdicts, m.runs
 	for _, j := range m.passed {
 		r.remember(j)
+		r.stopped(j)
 	}
-	for _, j := range m.verdicts {
+	for _, j := range judgements(m.verdicts) {
 		r.remember(j)
+		r.drifted(j)
+		r.stopped(j)
 	}
 	var cs []cmd
 	if m.board != nil && (m.fromWatch || r.watched != m.board) {

@@ -26,9 +26,11 @@ type servers struct {
 	shown   time.Time   // of the newest verdict that was looked at
 	refused time.Time   // of the newest refusal that was looked at
 	caught  *app.Judged // the refusal that stays chosen, nil for none
+
+	put func(value []byte) (where string, err error) // the clipboard
 }
 
-func newServers(s *session) *servers { return &servers{s: s, opened: -1} }
+func newServers(s *session) *servers { return &servers{s: s, opened: -1, put: toClipboard} }
 
 func (v *servers) name() string  { return "servers" }
 func (v *servers) title() string { return "Servers" }
@@ -37,9 +39,9 @@ func (v *servers) open() cmd     { return nil }
 func (v *servers) hints() []hint {
 	switch {
 	case v.page != pageChain:
-		return []hint{{"enter", "detail"}, {"c", "chain"}, {"p", "registers"}, {"i", "identity"}, {"t", "tamper lab"}, {"esc", "back"}}
+		return []hint{{"enter", "detail"}, {"c", "chain"}, {"p", "registers"}, {"i", "identity"}, {"t", "tamper lab"}, {"y", "copy"}, {"esc", "back"}}
 	case v.pane == 1:
-		return []hint{{"enter", "link detail"}, {"p", "registers"}, {"i", "identity"}, {"t", "tamper lab"}, {"esc", "back"}}
+		return []hint{{"enter", "link detail"}, {"p", "registers"}, {"i", "identity"}, {"t", "tamper lab"}, {"y", "copy"}, {"esc", "back"}}
 	}
 	return []hint{{"enter", "go through the links"}}
 }
@@ -259,6 +261,8 @@ func (v *servers) linkKey(k part.Key) (cmd, bool) {
 		list, n = &v.row, v.rows()
 	}
 	switch k.Name {
+	case "y":
+		return v.copy(), true
 	case "esc", "left", "h", "tab", "shift+tab":
 		v.pane, v.page, v.opened = 0, pageChain, -1
 		return nil, true

@@ -2,7 +2,6 @@ package screen
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -125,6 +124,7 @@ func (v *servers) viewPCRs(e entry, w int) (out []string, at int) {
 	if e.judged == nil || e.judged.Verdict == nil || len(e.judged.Verdict.PCRs) == 0 {
 		return v.nothing(w, "No registers were shown yet, or the proof broke before them.", "a", "asks the server"), 0
 	}
+	out = append(out, v.drift(e, w)...)
 	out = append(out, " "+th.Paint(theme.Faint, part.Fit("PCR", 5)+part.Fit("state", 11)+part.Fit("value", 15)+"what it is for"))
 	for i, r := range e.judged.Verdict.PCRs {
 		if i == v.row.At {
@@ -137,27 +137,34 @@ func (v *servers) viewPCRs(e entry, w int) (out []string, at int) {
 		case attest.PCRDiffers:
 			role, glyph = theme.Bad, "✗"
 		}
-		line := part.Fit(fmt.Sprintf("%3d", r.Index), 5) + th.Paint(role, part.Fit(glyph+" "+r.State.String(), 11)) +
+		index := part.Fit(fmt.Sprintf("%3d", r.Index), 5)
+		if driftIn(e.judged.Drift, r.Index) != "" {
+			index = part.Fit(fmt.Sprintf("%3d", r.Index), 3) + th.Bold(theme.Warn, "! ")
+		}
+		line := index + th.Paint(role, part.Fit(glyph+" "+r.State.String(), 11)) +
 			th.Paint(theme.Dim, part.Fit(action.Short(r.Value), 15)) + part.Cut(r.Meaning, max(w-33, 1))
 		out = append(out, lead(th, i == v.row.At, v.pane == 1)+line)
 		if i == v.opened {
-			out = append(out, v.register(r, w)...)
+			out = append(out, v.register(r, e.judged.Drift, w)...)
 		}
 	}
 	return out, at
 }
 
 // register is one register whole: what was expected and got, and its events.
-func (v *servers) register(r attest.PCRRow, w int) (out []string) {
+func (v *servers) register(r attest.PCRRow, drift app.Drift, w int) (out []string) {
 	th := v.s.th
 	add := func(role theme.Role, s string) {
 		for _, l := range part.Wrap(plain.Text(s), w-8) {
 			out = append(out, "      "+th.Paint(role, l))
 		}
 	}
-	add(theme.Dim, "got       "+hex.EncodeToString(r.Value))
+	if d := driftIn(drift, r.Index); d != "" {
+		add(theme.Warn, "! since the last good verdict: "+d)
+	}
+	add(theme.Dim, "got       "+hexOf(r.Value))
 	for _, want := range r.Want {
-		add(theme.Dim, "accepted  "+hex.EncodeToString(want))
+		add(theme.Dim, "accepted  "+hexOf(want))
 	}
 	if len(r.Want) == 1 {
 		if i := firstDifference(r.Want[0], r.Value); i >= 0 {
@@ -202,22 +209,31 @@ func (v *servers) viewMachine(e entry, w int) (out []string, at int) {
 	if m.Words == "" {
 		return v.nothing(w, "This machine was never attested, so nothing is known of it.", "a", "asks it now"), 0
 	}
-	text := []string{th.Paint(theme.Faint, "eight words of its identity: compare them by voice")}
+	var text []string
+	faint := func(s string) {
+		for _, l := range part.Wrap(s, max(w-24, 20)) {
+			text = append(text, th.Paint(theme.Faint, l))
+		}
+	}
+	faint("eight words of its identity: compare them by voice")
 	for _, l := range part.Wrap(m.Words, max(w-24, 20)) {
 		text = append(text, th.Bold(theme.Text, l))
 	}
-	text = append(text, "", th.Paint(theme.Faint, "for the telephone"))
+	text = append(text, "")
+	faint("for the telephone")
 	for _, l := range part.Wrap(m.Digits, max(w-24, 24)) {
 		text = append(text, th.Paint(theme.Text, l))
 	}
-	text = append(text, "", th.Paint(theme.Faint, "the picture is to recognise, not to compare"))
+	text = append(text, "")
+	faint("the picture is to recognise, not to compare")
 	out = beside(m.Art, text)
 	if m.Held != "" {
 		for _, l := range part.Wrap("✗ jobs are suspended: "+plain.Text(m.Held), w-3) {
 			out = append(out, " "+th.Bold(theme.Bad, l))
 		}
 	}
-	out = append(out, "", " "+th.Paint(theme.Faint, "when something was new"))
+	out = append(out, v.pace(e, w)...)
+	out = append(out, "", " "+th.Paint(theme.Faint, part.Cut(part.Fit("when", 14)+part.Fit("verdict", 10)+"resets  manifest  what was new", w-2)))
 	for i := range m.History {
 		h := m.History[len(m.History)-1-i]
 		if i == v.row.At && i > 0 { // the first is read with the face above it
@@ -230,7 +246,8 @@ func (v *servers) viewMachine(e entry, w int) (out []string, at int) {
 		case h.Word == "trusted":
 			role = theme.OK
 		}
-		line := th.Paint(theme.Dim, h.At.Local().Format("Jan 02 15:04")) + "  " + th.Paint(role, part.Fit(h.Word, 9)) + " " + plain.Text(h.Note)
+		line := th.Paint(theme.Dim, h.At.Local().Format("Jan 02 15:04")) + "  " + th.Paint(role, part.Fit(h.Word, 9)) + " " +
+			th.Paint(theme.Dim, fmt.Sprintf("%6d  %8d  ", h.Resets, h.Version)) + changedIn(h) + plain.Text(h.Note)
 		out = append(out, lead(th, i == v.row.At, v.pane == 1)+part.Cut(line, w-2))
 	}
 	return out, at

@@ -97,6 +97,18 @@ func scenes() map[string]func(t *testing.T, w, h int) *root {
 			keys(r, "2", "enter", "p", "j", "enter")
 			return r
 		},
+		"servers-drift": func(t *testing.T, w, h int) *root {
+			r := unlocked(t, w, h)
+			keys(r, "2", "enter", "p")
+			r.Update(boardMoved{verdicts: drifting(), runs: runs()})
+			return r
+		},
+		"servers-stop": func(t *testing.T, w, h int) *root {
+			r := unlocked(t, w, h)
+			keys(r, "2")
+			r.Update(boardMoved{verdicts: swapped(), runs: runs()})
+			return r
+		},
 		"servers-identity": func(t *testing.T, w, h int) *root {
 			r := unlocked(t, w, h)
 			keys(r, "2", "enter", "i")
