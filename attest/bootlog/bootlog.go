@@ -215,5 +215,8 @@ func part(o, n []attest.PCREvent) string {
 	case i+1 < len(o) && bytes.Equal(o[i+1].Digest, n[i].Digest):
 		return fmt.Sprintf("event removed: %s %s", o[i].Type, o[i].Text)
 	}
+	if n[i].Type == o[i].Type && n[i].Text == o[i].Text { // the text is not what was measured
+		return fmt.Sprintf("event %d: %s %s, with another digest: %s, was %s", i, n[i].Type, n[i].Text, attest.Short(n[i].Digest), attest.Short(o[i].Digest))
+	}
 	return fmt.Sprintf("event %d: %s %s, was %s %s", i, n[i].Type, n[i].Text, o[i].Type, o[i].Text)
 }

@@ -37,6 +37,7 @@ type Arg struct {
 	Switch  bool // a flag without a value
 	Many    bool // takes all that is left, or may be repeated
 	Need    bool
+	Text    bool // shapes the lines that a command prints: a screen, which shows more, does not ask for it
 }
 
 // Args are the values given, by name of the argument.

@@ -17,6 +17,9 @@ func (s *session) formFor(a *action.Action, on screen) (*formOver, action.Args) 
 	fixed := action.Args{}
 	f := &part.Form{Title: a.Title, Submit: short(a)}
 	for _, arg := range a.Args {
+		if arg.Text {
+			continue
+		}
 		if v, ok := s.settled(a, arg, on); ok {
 			fixed[arg.Name] = []string{v}
 			continue
@@ -78,6 +81,9 @@ func (s *session) field(a *action.Action, arg action.Arg, on screen) *part.Field
 		return f
 	}
 	f.Kind = part.Choice
+	if !arg.Need && arg.Default == "" && arg.Name != "node" { // nobody said the first one of them; any granted node will do
+		f.Options = append([]part.Option{{Label: "not said"}}, f.Options...)
+	}
 	want, _ := on.pick(arg.Name)
 	if want == "" {
 		want = arg.Default
