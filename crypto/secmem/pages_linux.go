@@ -26,3 +26,21 @@ func Harden() error {
 	}
 	return err
 }
+
+// LockAll keeps every page that this process has or will have from swap: for a
+// server or a node, whose private keys lie in ordinary memory. It is done only
+// where there is no limit, since with one a later allocation would end the
+// process. The error wraps ErrLimit, or says what the system refused.
+func LockAll() error {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l); err != nil {
+		return fmt.Errorf("lock memory: %w", err)
+	}
+	if l.Cur != unix.RLIM_INFINITY {
+		return fmt.Errorf("%w: %d bytes may be locked", ErrLimit, l.Cur)
+	}
+	if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT); err != nil {
+		return fmt.Errorf("lock memory: %w", err)
+	}
+	return nil
+}

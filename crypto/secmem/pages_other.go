@@ -8,3 +8,6 @@ func unmapPages([]byte) {}
 
 // Harden does nothing on this system.
 func Harden() error { return nil }
+
+// LockAll is not built for this system: it returns ErrLimit.
+func LockAll() error { return ErrLimit }

@@ -4,7 +4,8 @@
 // and copies: locked, so that they are not written to swap; kept out of core
 // dumps; not inherited by a fork; overwritten when they are given back. What the
 // system refuses is reported by Protection and is no error: a key in ordinary
-// memory is better than no program. Harden does the same for the process.
+// memory is better than no program. Harden does the same for the process, LockAll
+// for all of its memory.
 //
 // Linux has all of it. macOS and the BSDs lock pages, but cannot keep them out
 // of dumps. On Windows a Buffer is ordinary memory that is overwritten.
@@ -16,7 +17,14 @@
 // experiment for it (make secret); in others it only calls.
 package secmem
 
-import "sync"
+import (
+	"errors"
+	"sync"
+)
+
+// ErrLimit is wrapped when the system does not let a program lock all of its
+// memory: see LockAll.
+var ErrLimit = errors.New("memory cannot be locked without limit")
 
 // Protection tells what the system granted.
 type Protection struct {

@@ -2,9 +2,11 @@ package secmem
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -95,6 +97,54 @@ func TestNothingPrintsTheSecret(t *testing.T) {
 		if got := fmt.Sprintf(f, b); got != "secmem.Buffer(hidden)" {
 			t.Errorf("%s: %s", f, got)
 		}
+	}
+}
+
+// All of the memory is locked where there is no limit, and otherwise nothing is
+// done: in a child, which is not like others afterwards.
+func TestLockAll(t *testing.T) {
+	if os.Getenv("CIPHERDECK_LOCK_TEST") == "" {
+		exe, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(exe, "-test.run", "^TestLockAll$", "-test.v")
+		cmd.Env = append(os.Environ(), "CIPHERDECK_LOCK_TEST=1")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if strings.Contains(string(out), "LOUD") {
+			t.Skipf("%s", out)
+		}
+		return
+	}
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &was); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: 1 << 16, Max: was.Max}); err != nil {
+		t.Fatal(err)
+	}
+	if err := LockAll(); !errors.Is(err, ErrLimit) {
+		t.Errorf("with a limit: %v", err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}); err != nil {
+		t.Skip("LOUD: nobody here may lock memory without limit, so that was not tried")
+	}
+	if err := LockAll(); err != nil {
+		t.Fatal(err)
+	}
+	page := make([]byte, 1<<20)
+	for i := range page {
+		page[i] = 1
+	}
+	raw, err := os.ReadFile("/proc/self/status")
+	if err != nil || !regexp.MustCompile(`VmLck:\s+[1-9]\d{3,} kB`).Match(raw) {
+		t.Errorf("not locked: %v\n%s", err, raw)
+	}
+	if page[0] != 1 {
+		t.Error("lost")
 	}
 }
 

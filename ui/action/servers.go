@@ -256,7 +256,9 @@ func runServe(ctx context.Context, _ *app.App, args Args, sink progress.Sink) (R
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{}, app.Serve(lifetime(ctx, args), c, logger(), sink)
+	log := logger()
+	lockMemory(log)
+	return Result{}, app.Serve(lifetime(ctx, args), c, log, sink)
 }
 
 func runNode(ctx context.Context, _ *app.App, args Args, sink progress.Sink) (Result, error) {
@@ -278,7 +280,17 @@ func serveNode(ctx context.Context, args Args, runner job.Runner, sink progress.
 	if err := secmem.Harden(); err != nil {
 		sink.Note("not-hardened", "cause", err.Error()) // it has its key and ciphertexts, and nothing that opens them
 	}
-	return Result{}, app.Node(lifetime(ctx, args), app.NodeSpec{Code: code, Dir: args.Get("dir"), Name: args.Get("name"), Witness: args.Has("witness"), TPM: args.Get("tpm"), FirmwareLog: args.Get("firmware-log")}, runner, logger(), sink)
+	log := logger()
+	lockMemory(log)
+	return Result{}, app.Node(lifetime(ctx, args), app.NodeSpec{Code: code, Dir: args.Get("dir"), Name: args.Get("name"), Witness: args.Has("witness"), TPM: args.Get("tpm"), FirmwareLog: args.Get("firmware-log")}, runner, log, sink)
+}
+
+// lockMemory keeps the keys of a server or node from swap, where the system lets
+// it; where it does not, the operator is told.
+func lockMemory(log *slog.Logger) {
+	if err := secmem.LockAll(); err != nil {
+		log.Warn("keys may be written to swap", "cause", err.Error(), "cure", "LimitMEMLOCK=infinity in the service, or no swap")
+	}
 }
 
 // logger writes what an operator needs to standard error: no payload, no key.

@@ -277,7 +277,7 @@ func (v *servers) viewLab(w int) (out []string, at int) {
 	if v.trials.err != nil {
 		return append(v.nothing(w, "No evidence to bend: a server has to be asked first.", "a", "asks it"), faultLines(th, v.trials.err)...), 0
 	}
-	out = append(out, " "+th.Paint(theme.Dim, part.Cut("One bit flipped in the middle of each field of the newest evidence, and the link that breaks:", w-2)))
+	out = append(out, " "+th.Paint(theme.Dim, part.Cut("One bit flipped in each field, and the link that breaks:", w-2)))
 	for i, r := range v.trials.rows {
 		if i == v.row.At {
 			at = len(out)
