@@ -244,7 +244,8 @@ func TestCheckAdded(t *testing.T) {
 	}{
 		"hardware":      {attest.Root{Kind: attest.RootHardware, Cert: m.root.Raw}, true},
 		"vtpm":          {attest.Root{Kind: attest.RootVTPM, Cert: m.middle.Raw}, true},
-		"software":      {attest.Root{Kind: attest.RootSoftware, Cert: m.root.Raw}, false},
+		"software":      {attest.Root{Kind: attest.RootSoftware, Cert: m.root.Raw}, true},
+		"no kind":       {attest.Root{Cert: m.root.Raw}, false},
 		"SNP":           {attest.Root{Kind: attest.RootSNP, Cert: m.root.Raw}, false},
 		"the mark":      {attest.Root{Kind: attest.RootHardware, Cert: self.root.Raw}, false},
 		"not authority": {attest.Root{Kind: attest.RootHardware, Cert: end.Raw}, false},

@@ -130,8 +130,8 @@ func CheckAdded(r attest.Root) error {
 		return fmt.Errorf("%w: %q is not of an authority", ErrCertificate, clean(c.Subject.CommonName))
 	case marked([]*x509.Certificate{c}):
 		return fmt.Errorf("%w: it is the mark of a software TPM, which is never more than that", ErrCertificate)
-	case r.Kind != attest.RootHardware && r.Kind != attest.RootVTPM:
-		return fmt.Errorf("%w: a root is of kind hardware or vtpm", ErrCertificate)
+	case r.Kind != attest.RootHardware && r.Kind != attest.RootVTPM && r.Kind != attest.RootSoftware:
+		return fmt.Errorf("%w: a root is of kind hardware, vtpm or software", ErrCertificate)
 	}
 	return nil
 }

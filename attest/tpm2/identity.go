@@ -35,7 +35,7 @@ func (t *trial) certificate() (attest.State, string) {
 	t.V.Maker, t.V.EK = made.Maker, t.ekKey.SPKI
 	t.Until(made.NotAfter)
 	if made.Kind <= attest.RootSoftware {
-		return attest.Software, "certificate of a software TPM, made by itself: " + made.Maker
+		return attest.Software, "certificate of a software TPM, by " + made.Maker
 	}
 	return links.Pass("certified by %s", made.Maker)
 }

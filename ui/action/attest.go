@@ -67,8 +67,8 @@ func attestActions() []*Action {
 			Help: "After a TPM or a machine was replaced: the next one that attests is taken for the right one. Compare its words with the operator by another channel before you send anything. Suspended jobs stay suspended. Example: server forget-machine main.",
 			Args: []Arg{name}, Can: needsServer, Run: runForgetMachine},
 		{ID: "server.root", Title: "Accept another TPM maker for a server", Vault: true,
-			Help: "Adds a root certificate in PEM, for chips (--kind hardware) or for TPMs of a hypervisor (--kind vtpm). A certificate that a software TPM made is refused. --remove takes all added ones away. Example: server root main maker.pem --kind hardware.",
-			Args: []Arg{{Name: "server", Help: pinned.Help, Need: true}, {Name: "file", Help: "certificate in PEM"}, {Name: "kind", Flag: "kind", Help: "hardware or vtpm"}, {Name: "remove", Flag: "remove", Switch: true, Help: "take the added ones away"}},
+			Help: "Adds a root certificate in PEM, for chips (--kind hardware), for TPMs of a hypervisor (--kind vtpm), or for a program beside the server such as swtpm (--kind software: the verdict is a demo). A certificate that our own software TPM made is refused. --remove takes all added ones away. Example: server root main maker.pem --kind hardware.",
+			Args: []Arg{{Name: "server", Help: pinned.Help, Need: true}, {Name: "file", Help: "certificate in PEM"}, {Name: "kind", Flag: "kind", Help: "hardware, vtpm or software"}, {Name: "remove", Flag: "remove", Switch: true, Help: "take the added ones away"}},
 			Can:  needsServer, Run: runServerRoot},
 	}
 }
