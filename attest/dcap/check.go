@@ -1,6 +1,7 @@
 package dcap
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 	"time"
@@ -29,8 +30,24 @@ type Kind struct {
 	Again func(raw, root []byte, now time.Time) error
 }
 
-// Checks is how a quote of this kind is judged, against a pinned root.
-func (k Kind) Checks(pin Pin) report.Checks {
+// Verifier judges quotes of this kind against a pinned root.
+func (k Kind) Verifier(pin Pin) attest.Verifier { return verifier{k, pin} }
+
+type verifier struct {
+	kind Kind
+	pin  Pin
+}
+
+// Type is that of the kind.
+func (v verifier) Type() string { return v.kind.Type }
+
+// Verify judges e; errors wrap report.ErrAsk.
+func (v verifier) Verify(ctx context.Context, e attest.Evidence, x attest.Expect) (*attest.Verdict, error) {
+	return v.kind.checks(v.pin).Verify(ctx, e, x)
+}
+
+// checks is how one quote of this kind is read.
+func (k Kind) checks(pin Pin) report.Checks {
 	r := &reading{kind: k, pin: pin}
 	return report.Checks{Type: k.Type, Root: k.Root, Collateral: true, Chain: r.certified, Report: r.quote, Debug: r.debug, TCB: r.tcb}
 }

@@ -16,7 +16,7 @@ import (
 // Of is the verifier for evidence of a type; false when there is none. The one of
 // TPMs wants to know which registers were asked for: see Verify.
 func Of(typ string) (attest.Verifier, bool) {
-	for _, v := range []attest.Verifier{tpm2.Verifier{}, snp.Verifier{}, tdx.Verifier{}, sgx.Verifier{}} {
+	for _, v := range []attest.Verifier{tpm2.Verifier{}, snp.Verifier{}, tdx.Verifier(), sgx.Verifier()} {
 		if v.Type() == typ {
 			return v, true
 		}

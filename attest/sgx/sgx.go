@@ -8,7 +8,6 @@ package sgx
 
 import (
 	"bytes"
-	"context"
 
 	"cipherdeck/attest"
 	"cipherdeck/attest/dcap"
@@ -21,23 +20,8 @@ const Type = "sgx"
 // MeasurementSize is that of MRENCLAVE, in bytes.
 const MeasurementSize = 32
 
-// Verifier checks SGX evidence against Intel's root.
-type Verifier struct {
-	pin dcap.Pin // nil: Intel's
-}
-
-var _ attest.Verifier = Verifier{}
-
-// Type is "sgx".
-func (Verifier) Type() string { return Type }
-
-// Verify judges e; errors wrap report.ErrAsk.
-func (f Verifier) Verify(ctx context.Context, e attest.Evidence, x attest.Expect) (*attest.Verdict, error) {
-	if f.pin == nil {
-		f.pin = dcap.Intel
-	}
-	return kind().Checks(f.pin).Verify(ctx, e, x)
-}
+// Verifier checks SGX evidence against Intel's root. Errors wrap report.ErrAsk.
+func Verifier() attest.Verifier { return kind().Verifier(dcap.Intel) }
 
 func kind() dcap.Kind {
 	return dcap.Kind{Type: Type, Root: attest.RootSGX, Version: 3, BodySize: 384, TCBInfo: "SGX", QEIdentity: "QE",

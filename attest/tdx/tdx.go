@@ -8,7 +8,6 @@
 package tdx
 
 import (
-	"context"
 	"crypto/sha512"
 	"crypto/x509"
 	"fmt"
@@ -33,23 +32,8 @@ const (
 	atReportData = 520
 )
 
-// Verifier checks TDX evidence against Intel's root.
-type Verifier struct {
-	pin dcap.Pin // nil: Intel's
-}
-
-var _ attest.Verifier = Verifier{}
-
-// Type is "tdx".
-func (Verifier) Type() string { return Type }
-
-// Verify judges e; errors wrap report.ErrAsk.
-func (f Verifier) Verify(ctx context.Context, e attest.Evidence, x attest.Expect) (*attest.Verdict, error) {
-	if f.pin == nil {
-		f.pin = dcap.Intel
-	}
-	return kind().Checks(f.pin).Verify(ctx, e, x)
-}
+// Verifier checks TDX evidence against Intel's root. Errors wrap report.ErrAsk.
+func Verifier() attest.Verifier { return kind().Verifier(dcap.Intel) }
 
 func kind() dcap.Kind {
 	return dcap.Kind{Type: Type, Root: attest.RootTDX, Version: 4, TEE: 0x81, BodySize: bodySize, TCBInfo: "TDX", QEIdentity: "TD_QE",

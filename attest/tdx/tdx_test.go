@@ -17,24 +17,24 @@ func TestRealQuote(t *testing.T) {
 	raw := dcaptest.File(t, "tdx/quote-v4.bin")
 	now := time.Date(2023, 7, 1, 1, 0, 0, 0, time.UTC)
 	e, x := dcaptest.Evidence(t, Type, raw, c, now)
-	v := dcaptest.Breaks(t, Verifier{}, e, x, attest.LinkNonce, "")
+	v := dcaptest.Breaks(t, Verifier(), e, x, attest.LinkNonce, "")
 	for _, id := range []string{attest.LinkChain, attest.LinkRoot, attest.LinkReport} {
 		if l := v.Link(id); l == nil || l.State != attest.Pass {
 			t.Errorf("%s: %v", id, l.Found)
 		}
 	}
 	e.Collateral = nil
-	dcaptest.Breaks(t, Verifier{}, e, x, attest.LinkChain, "none was given") // case 76
+	dcaptest.Breaks(t, Verifier(), e, x, attest.LinkChain, "none was given") // case 76
 	e, x = dcaptest.Evidence(t, Type, append(raw, "\nextra"...), c, now)
-	dcaptest.Breaks(t, Verifier{}, e, x, attest.LinkChain, "follow")
+	dcaptest.Breaks(t, Verifier(), e, x, attest.LinkChain, "follow")
 	e, x = dcaptest.Evidence(t, Type, raw, c, now.AddDate(1, 0, 0))
-	dcaptest.Breaks(t, Verifier{}, e, x, attest.LinkChain, "ended")
+	dcaptest.Breaks(t, Verifier(), e, x, attest.LinkChain, "ended")
 }
 
 func TestMadeQuotes(t *testing.T) {
 	set := func(at int, bit byte) func([]byte) { return func(b []byte) { b[at] |= bit } }
 	dcaptest.Run(t, dcaptest.Suite{
-		Version: 4, Body: dcaptest.TDX, Verifier: func(p dcap.Pin) attest.Verifier { return Verifier{p} }, Measurement: Measurement(dcaptest.TDX(nil)),
+		Version: 4, Body: dcaptest.TDX, Verifier: kind().Verifier, Measurement: Measurement(dcaptest.TDX(nil)),
 		Rows: []dcaptest.Row{
 			{Name: "debug", Body: set(atAttributes, 1), Link: attest.LinkDebug, Text: "debugging"},
 			{Name: "migratable", Body: set(atAttributes+3, bitMigrate), Link: attest.LinkDebug, Text: "migrated"},
@@ -50,6 +50,6 @@ func TestMadeQuotes(t *testing.T) {
 }
 
 func TestSEPT(t *testing.T) {
-	dcaptest.Warns(t, dcaptest.Suite{Version: 4, Body: dcaptest.TDX, Verifier: func(p dcap.Pin) attest.Verifier { return Verifier{p} }, Measurement: Measurement(dcaptest.TDX(nil))},
+	dcaptest.Warns(t, dcaptest.Suite{Version: 4, Body: dcaptest.TDX, Verifier: kind().Verifier, Measurement: Measurement(dcaptest.TDX(nil))},
 		func(b []byte) { b[atAttributes+3] = 0 }, attest.LinkDebug, "SEPT_VE_DISABLE")
 }
