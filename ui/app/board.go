@@ -19,6 +19,7 @@ import (
 type Board struct {
 	mu       sync.Mutex
 	verdicts map[string]Judged
+	nodes    map[string]Judged              // the same of nodes: none of them says anything of a server
 	scripts  map[string]*channel.Transcript // of the newest exchange
 	drifts   map[string]Drift               // of the newest verdict
 	took     map[string][]time.Duration
@@ -73,7 +74,7 @@ type RunRecord struct {
 }
 
 func newBoard() *Board {
-	return &Board{verdicts: map[string]Judged{}, scripts: map[string]*channel.Transcript{}, drifts: map[string]Drift{}, took: map[string][]time.Duration{}, changed: make(chan struct{}, 1)}
+	return &Board{verdicts: map[string]Judged{}, nodes: map[string]Judged{}, scripts: map[string]*channel.Transcript{}, drifts: map[string]Drift{}, took: map[string][]time.Duration{}, changed: make(chan struct{}, 1)}
 }
 
 // Changed receives when something on the board changed. Several changes may
@@ -85,6 +86,13 @@ func (b *Board) Verdicts() map[string]Judged {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return maps.Clone(b.verdicts)
+}
+
+// Nodes is the newest verdict of each node, by its name.
+func (b *Board) Nodes() map[string]Judged {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.nodes)
 }
 
 func (b *Board) scripted(server string, t *channel.Transcript) {
@@ -121,6 +129,7 @@ func (b *Board) Runs() []RunRecord {
 func (b *Board) forget() {
 	b.mu.Lock()
 	clear(b.verdicts)
+	clear(b.nodes)
 	clear(b.scripts)
 	clear(b.drifts)
 	clear(b.took)
@@ -151,7 +160,11 @@ func (b *Board) judged(j Judged) {
 	}
 	b.mu.Lock()
 	j.Drift, j.Took = b.drifts[j.Server], b.took[j.Server]
-	b.verdicts[j.Server] = j
+	if IsNode(j.Server) {
+		b.nodes[j.Server] = j
+	} else {
+		b.verdicts[j.Server] = j
+	}
 	b.mu.Unlock()
 	b.notify()
 }

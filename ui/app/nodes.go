@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cipherdeck/attest"
 	"cipherdeck/attest/channel"
@@ -189,6 +190,7 @@ func (a *App) attestNode(ctx context.Context, pid string, acc *chain.Account, ca
 	if err != nil {
 		return nil, err
 	}
+	start := time.Now()
 	v, t, err := channel.AskNode(ctx, carry, channel.NodeName{UID: acc.UID[:], Key: acc.Device}, policy, called(name), a.Now())
 	if v != nil {
 		if noted := a.noteVerdict(name, v, t); err == nil {
@@ -197,7 +199,9 @@ func (a *App) attestNode(ctx context.Context, pid string, acc *chain.Account, ca
 		if changed := a.identityChanged(name, v); changed != nil {
 			err = fmt.Errorf("%w; %w", changed, err)
 		}
+		a.board.timed(name, time.Since(start))
 	}
+	a.board.judged(Judged{Server: name, Verdict: v, Err: err, At: a.Now()})
 	return v, err
 }
 

@@ -3,6 +3,7 @@ package screen
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"cipherdeck/ui/app"
@@ -11,6 +12,14 @@ import (
 
 // askAgain is how old a verdict may be while the workstation is open.
 const askAgain = 10 * time.Minute
+
+// briefName is what a machine is called where there is little room.
+func briefName(name string) string {
+	if uid, ok := strings.CutPrefix(name, "node:"); ok {
+		return "node " + uid[:min(8, len(uid))]
+	}
+	return name
+}
 
 // asked is that a server was asked again.
 type asked struct{ server string }
@@ -58,6 +67,6 @@ func (r *root) drifted(j app.Judged) {
 		if n > 1 {
 			more = fmt.Sprintf(" and %d more", n-1)
 		}
-		r.say(sayNote, plain.Text(j.Server)+" is not as with its last good verdict: "+plain.Text(j.Drift.Lines[0])+more+"; Servers, p shows it")
+		r.say(sayNote, plain.Text(briefName(j.Server))+" is not as with its last good verdict: "+plain.Text(j.Drift.Lines[0])+more+"; Servers, p shows it")
 	}
 }

@@ -133,7 +133,7 @@ func (r *root) badge() string {
 	}
 	text, role := rootBadge(j)
 	if r.w >= 72 {
-		text += " " + part.Cut(plain.Text(j.Server), 16)
+		text += " " + part.Cut(plain.Text(briefName(j.Server)), 16)
 	}
 	return th.Bold(role, text)
 }

@@ -46,6 +46,7 @@ type surveyed struct{ data data }
 type boardMoved struct {
 	board     *app.Board
 	verdicts  map[string]app.Judged
+	nodes     map[string]app.Judged
 	runs      []app.RunRecord
 	passed    []app.Judged // verdicts seen on the way, some replaced by now
 	fromWatch bool         // the watch ended with this and must be set again
@@ -75,14 +76,22 @@ func (s *session) survey() cmd {
 			}
 			return surveyed{d}
 		}
-		var errs [3]error
+		var errs [4]error
 		d.projects, errs[0] = a.Projects()
 		d.servers, errs[1] = a.Servers()
 		d.people, errs[2] = a.People()
+		d.nodes, errs[3] = a.Nodes()
 		d.machines = map[string]app.MachineInfo{}
+		var names []string
 		for _, v := range d.servers {
-			if m, err := a.Machine(v.Name); err == nil {
-				d.machines[v.Name] = m
+			names = append(names, v.Name)
+		}
+		for _, n := range d.nodes {
+			names = append(names, machineName(n))
+		}
+		for _, name := range names {
+			if m, err := a.Machine(name); err == nil {
+				d.machines[name] = m
 			}
 		}
 		for _, err := range errs {
@@ -101,7 +110,7 @@ func (s *session) lookAtBoard() cmd {
 		if a == nil {
 			return nil
 		}
-		return boardMoved{board: a.Board(), verdicts: a.Board().Verdicts(), runs: a.Board().Runs()}
+		return boardMoved{board: a.Board(), verdicts: a.Board().Verdicts(), nodes: a.Board().Nodes(), runs: a.Board().Runs()}
 	}
 }
 
@@ -129,7 +138,7 @@ func watchBoard(ctx context.Context, b *app.Board) cmd {
 				continue
 			case <-end:
 			}
-			return boardMoved{board: b, verdicts: b.Verdicts(), runs: b.Runs(), passed: passed, fromWatch: true}
+			return boardMoved{board: b, verdicts: b.Verdicts(), nodes: b.Nodes(), runs: b.Runs(), passed: passed, fromWatch: true}
 		}
 	}
 }

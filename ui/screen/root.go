@@ -191,7 +191,7 @@ func (r *root) survey(m surveyed) cmd {
 	was, first := r.s.data.facts.Unlocked, !r.s.data.known
 	old := r.s.data
 	r.s.data = m.data
-	r.s.data.verdicts, r.s.data.runs, r.s.data.detail, r.s.data.refused = old.verdicts, old.runs, old.detail, old.refused
+	r.s.data.verdicts, r.s.data.asked, r.s.data.runs, r.s.data.detail, r.s.data.refused = old.verdicts, old.asked, old.runs, old.detail, old.refused
 	if was && !m.data.facts.Unlocked {
 		r.locked()
 	}
@@ -212,7 +212,7 @@ func (r *root) survey(m surveyed) cmd {
 // locked forgets everything that was read while the vault was open.
 func (r *root) locked() {
 	r.s.data.detail = map[string]*detail{}
-	r.s.data.verdicts, r.s.data.runs, r.s.data.refused = nil, nil, nil
+	r.s.data.verdicts, r.s.data.asked, r.s.data.runs, r.s.data.refused = nil, nil, nil, nil
 	r.s.project = ""
 	for _, o := range r.over {
 		if f, ok := o.(*formOver); ok {
@@ -226,15 +226,19 @@ func (r *root) locked() {
 
 func (r *root) board(m boardMoved) cmd {
 	if !r.s.data.facts.Unlocked { // it was read before the vault was locked
-		m.verdicts, m.runs, m.passed = nil, nil, nil
+		m.verdicts, m.nodes, m.runs, m.passed = nil, nil, nil, nil
 	}
-	r.s.data.verdicts, r.s.data.runs = m.verdicts, m.runs
+	r.s.data.verdicts, r.s.data.asked, r.s.data.runs = m.verdicts, m.nodes, m.runs
 	for _, j := range m.passed {
 		r.remember(j)
 		r.stopped(j)
 	}
 	for _, j := range judgements(m.verdicts) {
 		r.remember(j)
+		r.drifted(j)
+		r.stopped(j)
+	}
+	for _, j := range judgements(m.nodes) {
 		r.drifted(j)
 		r.stopped(j)
 	}

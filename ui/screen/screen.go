@@ -202,7 +202,9 @@ type data struct {
 	machines map[string]app.MachineInfo // by server
 	people   []app.Person
 	verdicts map[string]app.Judged
-	refused  []app.Judged // every refusal of this session, oldest first
+	nodes    []app.NodeInfo
+	asked    map[string]app.Judged // the newest verdict of each node
+	refused  []app.Judged          // every refusal of this session, oldest first
 	runs     []app.RunRecord
 	detail   map[string]*detail // projects that were opened, by id
 	err      error

@@ -50,19 +50,33 @@ func (v *servers) hints() []hint {
 // earlier refusal of one.
 type entry struct {
 	name    string
-	pinned  *app.ServerInfo
+	pinned  *app.ServerInfo // nil for a node
+	node    *app.NodeInfo   // nil for a server
 	judged  *app.Judged
 	busy    bool
+	held    bool // no job goes there until a person resumes it
 	earlier bool
 }
 
-// entries are the pinned servers, then the refusals that a newer verdict has
+// entries are the pinned servers, then the nodes, then the refusals that a newer verdict has
 // replaced, newest first.
 func (v *servers) entries() []entry {
 	var out []entry
 	for i := range v.s.data.servers {
 		e := entry{name: v.s.data.servers[i].Name, pinned: &v.s.data.servers[i]}
+		e.held = v.s.data.machines[e.name].Held != ""
 		if j, ok := v.s.data.verdicts[e.name]; ok {
+			e.judged = &j
+		}
+		for _, w := range v.s.works {
+			e.busy = e.busy || w.a.ID == "attest" && w.args.Get("server") == e.name
+		}
+		out = append(out, e)
+	}
+	for i := range v.s.data.nodes {
+		n := &v.s.data.nodes[i]
+		e := entry{name: machineName(*n), node: n, held: n.Held != ""}
+		if j, ok := v.s.data.asked[e.name]; ok {
 			e.judged = &j
 		}
 		for _, w := range v.s.works {
@@ -92,7 +106,21 @@ func (v *servers) chosen() (entry, bool) {
 
 func (v *servers) pick(arg string) (string, bool) {
 	e, ok := v.chosen()
+	if ok && e.node != nil && (arg == "uid" || arg == "node") {
+		return e.node.UID, true
+	}
 	return e.name, ok && arg == "server"
+}
+
+// machineName is the name of a node among the machines.
+func machineName(n app.NodeInfo) string { return "node:" + n.UID }
+
+// called is what a person calls the machine.
+func (e entry) called() string {
+	if e.node != nil {
+		return "node " + e.node.Name
+	}
+	return e.name
 }
 
 func (v *servers) event(m msg) cmd {

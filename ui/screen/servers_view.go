@@ -81,6 +81,8 @@ func (e entry) word() (string, theme.Role) {
 		return "✗ " + unread(e.judged.Err), theme.Bad
 	case e.judged.Verdict == nil:
 		return "? no verdict", theme.Faint
+	case e.held && !e.earlier:
+		return "! suspended", theme.Warn
 	case e.judged.Verdict.Root == attest.RootSoftware:
 		return "~ demo", theme.Warn
 	}
@@ -100,12 +102,12 @@ func unread(err error) string {
 
 func (v *servers) viewList(w, h int) []string {
 	th, all := v.s.th, v.entries()
-	out := []string{" " + part.Ends(th.Bold(theme.Text, "Servers"), th.Paint(theme.Faint, fmt.Sprint(len(v.s.data.servers))+" "), w-1)}
+	out := []string{" " + part.Ends(th.Bold(theme.Text, "Servers"), th.Paint(theme.Faint, v.howMany()+" "), w-1)}
 	from, to := part.Window(v.list.At, len(all), (h-1)/2)
 	for i := from; i < to; i++ {
 		e := all[i]
 		word, role := e.word()
-		age, name := "", plain.Text(e.name)
+		age, name := "", plain.Text(e.called())
 		if e.earlier {
 			name = "earlier: " + name
 		}
@@ -117,6 +119,14 @@ func (v *servers) viewList(w, h int) []string {
 			part.Ends("   "+th.Paint(role, word), th.Paint(theme.Faint, age+" "), w))
 	}
 	return out
+}
+
+// howMany counts servers, and nodes where there are some.
+func (v *servers) howMany() string {
+	if n := len(v.s.data.nodes); n > 0 {
+		return fmt.Sprintf("%d, nodes %d", len(v.s.data.servers), n)
+	}
+	return fmt.Sprint(len(v.s.data.servers))
 }
 
 // viewChain is the chain of the chosen server: whole sentences when there is
@@ -171,7 +181,7 @@ func (v *servers) summary(e entry, w, n int) []string {
 	if e.judged != nil && e.judged.Verdict != nil {
 		counts = th.Paint(theme.Dim, tally(e.judged.Verdict)+" ")
 	}
-	name, second := plain.Text(e.name), " "+th.Paint(theme.Faint, part.Cut(pinned(e), w-2))
+	name, second := plain.Text(e.called()), " "+th.Paint(theme.Faint, part.Cut(pinned(e), w-2))
 	room := w - part.Width(word) - part.Width(counts) - 4
 	if part.Width(name) > room && n > 1 {
 		second, counts = part.Ends(" "+th.Paint(theme.Faint, pinned(e)), counts, w), ""
@@ -205,6 +215,9 @@ func tally(v *attest.Verdict) string {
 }
 
 func pinned(e entry) string {
+	if n := e.node; n != nil {
+		return n.UID + " · asked through " + plain.Text(n.Server) + " · weakest root accepted: " + plain.Text(n.MinRoot)
+	}
 	s := plain.Text(e.pinned.Addr) + " · weakest root accepted: " + plain.Text(e.pinned.MinRoot)
 	if e.pinned.Version > 0 {
 		s += fmt.Sprintf(" · manifest %d", e.pinned.Version)
@@ -216,7 +229,7 @@ func (v *servers) noChain(e entry, w int) []string {
 	th := v.s.th
 	if e.judged == nil {
 		out := []string{""}
-		for _, l := range part.Wrap("This server has not proved anything in this session. No job is sent before it does; project ciphertext may be.", w-3) {
+		for _, l := range part.Wrap(e.silent(), w-3) {
 			out = append(out, " "+th.Paint(theme.Dim, l))
 		}
 		return append(out, "", " "+th.Bold(theme.Key, "a")+th.Paint(theme.Dim, " asks it now"))
@@ -300,4 +313,12 @@ func hexOf(b []byte) string {
 		out += "…"
 	}
 	return out
+}
+
+// silent says what it means that there is no proof yet.
+func (e entry) silent() string {
+	if e.node != nil {
+		return "This node has not proved anything in this session. It is asked before each job; what its server proved says nothing of it."
+	}
+	return "This server has not proved anything in this session. No job is sent before it does; project ciphertext may be."
 }

@@ -3,6 +3,7 @@ package screen
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"cipherdeck/attest"
 	"cipherdeck/ui/app"
@@ -20,7 +21,7 @@ type stopOver struct {
 }
 
 func (o *stopOver) title() string {
-	return "STOP: another machine answers for " + plain.Text(o.is.Name)
+	return "STOP: another machine answers for " + plain.Text(briefName(o.is.Name))
 }
 func (o *stopOver) whole() bool { return true }
 func (o *stopOver) hints() []hint {
@@ -31,7 +32,7 @@ func (o *stopOver) key(k part.Key, _ int) (cmd, bool) {
 	switch k.Name {
 	case "f":
 		for _, a := range o.s.actions {
-			if a.ID == "server.forget-machine" {
+			if a.ID == o.command() {
 				return func() msg { return perform{a} }, true
 			}
 		}
@@ -39,6 +40,14 @@ func (o *stopOver) key(k part.Key, _ int) (cmd, bool) {
 		return nil, true
 	}
 	return nil, false
+}
+
+// command is the one that accepts the machine.
+func (o *stopOver) command() string {
+	if app.IsNode(o.is.Name) {
+		return "node.forget-machine"
+	}
+	return "server.forget-machine"
 }
 
 func (o *stopOver) view(w, h int) []string {
@@ -59,7 +68,7 @@ func (o *stopOver) view(w, h int) []string {
 	out = append(out, "")
 	say(theme.Text, "Ask its operator by another channel whether the machine or its TPM was replaced, and compare the words above with his. If it was not, this is an attack: send nothing.")
 	say(theme.Dim, "It stays refused until you forget the old machine:")
-	out = append(out, "   "+part.Cut("server forget-machine "+plain.Text(o.is.Name), w-4))
+	out = append(out, "   "+part.Cut(strings.Replace(o.command(), ".", " ", 1)+" "+plain.Text(strings.TrimPrefix(o.is.Name, "node:")), w-4))
 	return out
 }
 

@@ -103,6 +103,16 @@ func scenes() map[string]func(t *testing.T, w, h int) *root {
 			r.Update(boardMoved{verdicts: drifting(), runs: runs()})
 			return r
 		},
+		"servers-nodes": func(t *testing.T, w, h int) *root {
+			r := unlocked(t, w, h)
+			d := fullData()
+			d.nodes = []app.NodeInfo{{UID: "n3ygsfue7eh7k7ryjbee2krm5unejriu", Name: "gpu " + hostile, Server: "main", MinRoot: "vTPM", Held: "log.events broke"}}
+			r.Update(surveyed{d})
+			name := machineName(d.nodes[0])
+			r.Update(boardMoved{verdicts: verdicts(), nodes: map[string]app.Judged{name: {Server: name, Verdict: verdict("", ""), At: clock()}}, runs: runs()})
+			keys(r, "2", "jjj")
+			return r
+		},
 		"servers-stop": func(t *testing.T, w, h int) *root {
 			r := unlocked(t, w, h)
 			keys(r, "2")
