@@ -121,7 +121,7 @@ func TestStoryOfAttestation(t *testing.T) {
 
 	s.again()
 	m.press("a")
-	m.await("SOFTWARE ~ demo", "! suspended", "jobs are suspended: log.events", "good again")
+	m.await("SOFTWARE ~ demo", "! on hold", "jobs are suspended: log.events", "good again")
 	m.press(":")
 	m.press("resume")
 	m.await("Let jobs go to a server again")

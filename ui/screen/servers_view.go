@@ -82,7 +82,7 @@ func (e entry) word() (string, theme.Role) {
 	case e.judged.Verdict == nil:
 		return "? no verdict", theme.Faint
 	case e.held && !e.earlier:
-		return "! suspended", theme.Warn
+		return "! on hold", theme.Warn
 	case e.judged.Verdict.Root == attest.RootSoftware:
 		return "~ demo", theme.Warn
 	}
