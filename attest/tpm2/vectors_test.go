@@ -88,7 +88,7 @@ func (v vector) expect() attest.Expect {
 	return x
 }
 
-func (v vector) decoded(t *testing.T) (e attest.Evidence) {
+func (v vector) decoded(t testing.TB) (e attest.Evidence) {
 	t.Helper()
 	if err := doc.Decode(v.Evidence, &e); err != nil {
 		t.Fatal(err)
@@ -280,7 +280,7 @@ func (v *vector) flip(t *testing.T, step int) map[string]cut {
 	return out
 }
 
-func vectors(t *testing.T) map[string]vector {
+func vectors(t testing.TB) map[string]vector {
 	t.Helper()
 	out := map[string]vector{}
 	for name := range kinds() {
