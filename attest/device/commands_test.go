@@ -209,7 +209,7 @@ func TestAuthorizedPolicy(t *testing.T) {
 func TestSavedContext(t *testing.T) {
 	kinds(t, func(t *testing.T, dir, spec string) {
 		d := open(t, spec, dir)
-		defer stop(t, d)
+		defer func() { stop(t, d) }() // the one that is open then
 		k := primary(t, d, by(gotpm.TPMRHOwner, ""), signing(gotpm.TPMECCNistP384, gotpm.TPMAlgSHA384, nil))
 		s, err := gotpm.ContextSave{SaveHandle: k.ObjectHandle}.Execute(d)
 		if err != nil {
@@ -294,7 +294,7 @@ func TestSaysOfItself(t *testing.T) {
 func TestNewOwner(t *testing.T) {
 	kinds(t, func(t *testing.T, dir, spec string) {
 		d := open(t, spec, dir)
-		defer stop(t, d)
+		defer func() { stop(t, d) }() // the one that is open then
 		name := func(h gotpm.TPMHandle, pw string) []byte {
 			k := primary(t, d, by(h, pw), signing(gotpm.TPMECCNistP256, gotpm.TPMAlgSHA256, nil))
 			flush(t, d, k.ObjectHandle)
