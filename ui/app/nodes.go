@@ -166,7 +166,7 @@ func (a *App) attestKnown(ctx context.Context, name string) (*attest.Verdict, er
 	if _, _, err := a.pin(name); err != nil {
 		return nil, err
 	}
-	uid, err := chain.ParseUID(strings.TrimPrefix(name, nodePrefix))
+	uid, err := chain.ParseUID(strings.TrimPrefix(name, NodePrefix))
 	if err != nil {
 		return nil, err
 	}

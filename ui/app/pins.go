@@ -15,18 +15,18 @@ import (
 // node. What is known of it is looked up and changed by that name only, so that
 // drift, history, suspension and identity are one code for both.
 
-// nodePrefix begins the name of a node; no server is called so.
-const nodePrefix = "node:"
+// NodePrefix begins the name of a node; no server is called so.
+const NodePrefix = "node:"
 
 // NodeName is the name of a node among the pinned machines.
-func NodeName(uid chain.UID) string { return nodePrefix + uid.String() }
+func NodeName(uid chain.UID) string { return NodePrefix + uid.String() }
 
 // IsNode reports whether a name is one of NodeName.
-func IsNode(name string) bool { return strings.HasPrefix(name, nodePrefix) }
+func IsNode(name string) bool { return strings.HasPrefix(name, NodePrefix) }
 
 // called is what errors and verdicts call a machine.
 func called(name string) string {
-	if uid, ok := strings.CutPrefix(name, nodePrefix); ok {
+	if uid, ok := strings.CutPrefix(name, NodePrefix); ok {
 		return "node " + chainShort(uid)
 	}
 	return fmt.Sprintf("server %q", name)
@@ -35,7 +35,7 @@ func called(name string) string {
 // pinOf is what a machine is held to, and what is known of the journal that its
 // manifests may have to be in: its server's. Errors wrap ErrName.
 func pinOf(s vault.State, name string) (vault.Pinned, vault.ServerLog, error) {
-	if uid, ok := strings.CutPrefix(name, nodePrefix); ok {
+	if uid, ok := strings.CutPrefix(name, NodePrefix); ok {
 		n, ok := s.Nodes[uid]
 		if !ok {
 			return vault.Pinned{}, vault.ServerLog{}, fmt.Errorf("%w: node %q; attest it first: node attest PROJECT UID", ErrName, uid)
@@ -70,7 +70,7 @@ func (a *App) changePin(name string, change func(*vault.Pinned)) error {
 			return err
 		}
 		change(&p)
-		if uid, ok := strings.CutPrefix(name, nodePrefix); ok {
+		if uid, ok := strings.CutPrefix(name, NodePrefix); ok {
 			n := s.Nodes[uid]
 			n.Pinned = p
 			s.Nodes[uid] = n

@@ -41,7 +41,7 @@ func (a *App) AddServer(name string, code api.Code, signers []ed25519.PublicKey,
 		threshold = max(len(signers), 1)
 	}
 	if IsNode(name) {
-		return ServerInfo{}, fmt.Errorf("%w: server %q: a name that begins with %s is that of a node", ErrInput, name, nodePrefix)
+		return ServerInfo{}, fmt.Errorf("%w: server %q: a name that begins with %s is that of a node", ErrInput, name, NodePrefix)
 	}
 	n := vault.Server{Addr: code.Addr, Pin: code.Pin, Pinned: vault.Pinned{Product: Product, Threshold: threshold}, Added: a.Now().Unix()}
 	for _, k := range signers {

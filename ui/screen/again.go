@@ -15,7 +15,7 @@ const askAgain = 10 * time.Minute
 
 // briefName is what a machine is called where there is little room.
 func briefName(name string) string {
-	if uid, ok := strings.CutPrefix(name, "node:"); ok {
+	if uid, ok := strings.CutPrefix(name, app.NodePrefix); ok {
 		return "node " + uid[:min(8, len(uid))]
 	}
 	return name

@@ -113,7 +113,7 @@ func (v *servers) pick(arg string) (string, bool) {
 }
 
 // machineName is the name of a node among the machines.
-func machineName(n app.NodeInfo) string { return "node:" + n.UID }
+func machineName(n app.NodeInfo) string { return app.NodePrefix + n.UID }
 
 // called is what a person calls the machine.
 func (e entry) called() string {

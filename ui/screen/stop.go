@@ -68,7 +68,7 @@ func (o *stopOver) view(w, h int) []string {
 	out = append(out, "")
 	say(theme.Text, "Ask its operator by another channel whether the machine or its TPM was replaced, and compare the words above with his. If it was not, this is an attack: send nothing.")
 	say(theme.Dim, "It stays refused until you forget the old machine:")
-	out = append(out, "   "+part.Cut(strings.Replace(o.command(), ".", " ", 1)+" "+plain.Text(strings.TrimPrefix(o.is.Name, "node:")), w-4))
+	out = append(out, "   "+part.Cut(strings.Replace(o.command(), ".", " ", 1)+" "+plain.Text(strings.TrimPrefix(o.is.Name, app.NodePrefix)), w-4))
 	return out
 }
 
